@@ -1,0 +1,68 @@
+# The menu. Each command sets up what it needs first; the work is in tools/.
+#
+#   PYTHON=python3.13   the interpreter that a new environment is made with
+#   VENV=.venv          the environment
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format conformance bench docs wheel clean
+
+VENV ?= .venv
+export VENV
+ifdef PYTHON
+export PYTHON
+endif
+
+APP ?=
+ARGS ?=
+
+help: ## list the commands
+	@printf 'Batuta: asyncio'"'"'s event loop, re-implemented in Rust\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@printf '\nPYTHON=python3.13 chooses the interpreter of a new environment, VENV=path its place.\n'
+
+setup: ## make the environment and build Batuta into it
+	@tools/setup.sh
+
+run: ## build and run the weather example; APP=path.py ARGS="..." runs your own program
+ifeq ($(strip $(APP)),)
+	@tools/setup.sh examples
+	@$(VENV)/bin/python examples/weather/compare.py $(ARGS)
+else
+	@tools/setup.sh
+	@$(VENV)/bin/batuta $(APP) $(ARGS)
+endif
+
+test: ## build and run all tests; ARGS="-k name" is for pytest
+	@tools/setup.sh test
+	@tools/test.sh $(ARGS)
+
+lint: ## rustfmt, clippy, ruff, mypy and stubtest
+	@tools/setup.sh lint
+	@tools/lint.sh
+
+format: ## let rustfmt and ruff put the code in order
+	@tools/setup.sh lint
+	@cargo fmt --all && $(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format .
+
+conformance: ## run CPython's own asyncio tests on Batuta
+	@tools/setup.sh
+	@$(VENV)/bin/python -m tests.conformance $(ARGS)
+
+bench: ## measure against asyncio and other event loops, side by side
+	@tools/setup.sh bench
+	@$(VENV)/bin/python -m benches $(ARGS)
+
+docs: ## check the links and the Python examples of the documentation
+	@tools/setup.sh
+	@$(VENV)/bin/python tools/check_docs.py
+
+wheel: ## build a wheel for this Python into build/wheels
+	@tools/setup.sh
+	@$(VENV)/bin/maturin build --release --quiet --interpreter $(VENV)/bin/python --out build/wheels
+	@ls build/wheels
+
+clean: ## remove the environment and everything that was built
+	@rm -rf $(VENV) target build python/batuta/*.so
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache

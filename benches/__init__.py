@@ -1,0 +1,12 @@
+"""The benchmark suite: Batuta beside every rival, in one interleaved run.
+
+`python -m benches` from the repository root, with the project's own Python. Two sides:
+
+* the runner (`cli`, `runner`, `drivers`, `environments`, `machine`, `stats`, `report`) never
+  touches an event loop;
+* the workers (`worker`, `server`, both on `wire`) run one loop each, in a process of their own,
+  with that loop's own environment. They import nothing but the standard library, `benches` and
+  the loop's package.
+
+`rows` is what both sides share: what there is to measure. `docs/benchmarks.md` has the method.
+"""

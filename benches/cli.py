@@ -1,0 +1,153 @@
+"""The command line of the suite: what to run on which loops, then the report."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from benches import machine
+from benches.contestants import BASELINE, CONTESTANTS, SUBJECT, Contestant
+from benches.drivers import Settings
+from benches.environments import NotInstallable, python_for
+from benches.report import Report
+from benches.rows import ROWS, select
+from benches.runner import run_row
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def parser() -> argparse.ArgumentParser:
+    parse = argparse.ArgumentParser(
+        prog="python -m benches",
+        description="Batuta beside stock asyncio and its rivals, in one interleaved run.",
+    )
+    parse.add_argument(
+        "--only", type=_names, metavar="ROW,…", help="these rows: names, patterns or groups"
+    )
+    parse.add_argument(
+        "--loops",
+        type=_names,
+        metavar="LOOP,…",
+        default=list(CONTESTANTS),
+        help=f"these loops (default: {','.join(CONTESTANTS)})",
+    )
+    parse.add_argument("--rounds", type=_positive, help="undisturbed rounds wanted (default: 7)")
+    parse.add_argument(
+        "--quick", action="store_true", help="a tenth of the work and 3 rounds: rough figures"
+    )
+    parse.add_argument("--json", type=Path, metavar="OUT", help="write everything measured here")
+    parse.add_argument("--markdown", type=Path, metavar="OUT", help="write the report here as well")
+    parse.add_argument("--list", action="store_true", help="name the rows and end")
+    return parse
+
+
+def settings_for(quick: bool, rounds: int | None) -> Settings:
+    settings = Settings()
+    if len(settings.all_cores) >= 2:
+        # The first core is where machines like to serve interrupts: the server gets another.
+        settings = replace(
+            settings, server_core=settings.all_cores[-1], client_core=settings.all_cores[0]
+        )
+    if quick:
+        settings = replace(settings, rounds=3, scale=0.1, seconds=0.3, warm_up=0.1)
+    return replace(settings, rounds=rounds) if rounds else settings
+
+
+def describe(settings: Settings) -> str:
+    cores = (
+        f"server and single-threaded rows on core {settings.server_core}, "
+        f"load on core {settings.client_core}"
+        if settings.server_core is not None
+        else "**server and load share one core: requests per second and latency say little**"
+    )
+    return (
+        f"{settings.rounds} rounds in changing order, {settings.scale:g} of the scheduling work, "
+        f"echo windows of {settings.seconds:g} s; {cores}"
+    )
+
+
+def enter(
+    names: Sequence[str],
+) -> tuple[dict[str, tuple[Contestant, Path]], dict[str, str], dict[str, str | None]]:
+    """The loops that can run, those that cannot with the reason, and what each one stands on."""
+    entrants: dict[str, tuple[Contestant, Path]] = {}
+    absent: dict[str, str] = {}
+    environments: dict[str, str | None] = {}
+    for name in names:
+        contestant = CONTESTANTS[name]
+        if contestant.requirement is None and not importlib.util.find_spec(contestant.package):
+            absent[name] = f"{contestant.package} is not installed in this environment"
+            continue
+        try:
+            python, environments[name] = python_for(contestant, say)
+        except NotInstallable as problem:
+            absent[name] = f"cannot be installed: {problem}"
+            continue
+        entrants[name] = (contestant, python)
+    return entrants, absent, environments
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when stock and Batuta ran on every row; a rival that fails is reported, no more."""
+    parse = parser()
+    options = parse.parse_args(arguments)
+    if options.list:
+        for row in ROWS.values():
+            print(f"{row.name:24} {row.group:12} {row.about}")
+        return 0
+    try:
+        rows = select(options.only)
+    except ValueError as problem:
+        parse.error(str(problem))
+    if unknown := [name for name in options.loops if name not in CONTESTANTS]:
+        parse.error(f"no loop is called {', '.join(unknown)}; there are: {', '.join(CONTESTANTS)}")
+    names = list(dict.fromkeys(options.loops))
+
+    facts = machine.facts()
+    if facts["busy_before"]:
+        say("the machine is busy: expect disturbed rounds")
+    settings = settings_for(options.quick, options.rounds)
+    entrants, absent, environments = enter(names)
+    for name, reason in absent.items():
+        say(f"{name} is left out: {reason}")
+    results = []
+    for number, row in enumerate(rows, 1):
+        say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
+        results.append(run_row(row, entrants, settings, say))
+
+    report = Report(
+        machine=facts,
+        conditions={"summary": describe(settings), **asdict(settings)},
+        loops=list(entrants),
+        absent=absent,
+        environments=environments,
+        results=results,
+    )
+    markdown = report.to_markdown()
+    print(markdown)
+    if options.markdown:
+        options.markdown.parent.mkdir(parents=True, exist_ok=True)
+        options.markdown.write_text(markdown)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
+    own = {BASELINE, SUBJECT}
+    failed = any(own & result.failures.keys() for result in results)
+    return 1 if failed or own & absent.keys() else 0

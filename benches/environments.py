@@ -1,0 +1,78 @@
+"""Where each loop runs: the project's own Python, or an environment made for one rival release.
+
+Environments live in `build/bench/`, one for each Python, rival and version, so that a new release
+never changes what an older one stood on. A finished one is used again; a half-made one is made
+anew.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benches.child import ROOT, clean_environment
+from benches.contestants import Contestant
+
+HOME = ROOT / "build" / "bench"
+MINUTES = 5
+
+
+class NotInstallable(Exception):
+    """The rival cannot be had for this Python; the message says why."""
+
+
+def python_for(
+    contestant: Contestant, say: Callable[[str], None], home: Path = HOME
+) -> tuple[Path, str | None]:
+    """The interpreter that has this loop, and a description of the environment made for it."""
+    if contestant.requirement is None:
+        return Path(sys.executable), None
+    tag = sys.implementation.cache_tag or "python"
+    place = home / f"venv-{tag}-{contestant.requirement.replace('==', '-')}"
+    python = place / "bin" / "python"
+    stamp = place / "complete"
+    if not stamp.exists() or stamp.read_text() != sys.version:
+        say(f"installing {contestant.requirement} into {place.relative_to(home.parent)}")
+        _run([sys.executable, "-m", "venv", "--clear", str(place)])
+        _run(
+            # No build from source: it would measure this machine's compiler, and take for ever.
+            [str(python), "-m", "pip", "install", "--only-binary=:all:", contestant.requirement]
+        )
+        stamp.write_text(sys.version)
+    return python, _frozen(python)
+
+
+def _frozen(python: Path) -> str:
+    listing = _run([str(python), "-m", "pip", "freeze", "--disable-pip-version-check"])
+    return ", ".join(listing.split())
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=MINUTES * 60,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotInstallable(f"not done after {MINUTES} minutes: {_shown(command)}") from None
+    if done.returncode:
+        raise NotInstallable(f"{_shown(command)}: {_reason(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def _shown(command: list[str]) -> str:
+    return " ".join([Path(command[0]).name, *command[1:4]])
+
+
+def _reason(output: str) -> str:
+    """The line that names the error, else the last one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"error\b", line, re.IGNORECASE)]
+    return (errors or lines or ["it failed and said nothing"])[-1]

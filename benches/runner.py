@@ -1,0 +1,142 @@
+"""The interleaved run: for each row, every loop's worker in turn, round after round.
+
+The order changes from round to round. A round in which any loop was disturbed is repeated, up to
+as many extra rounds as were asked for; what could not be measured undisturbed is used and marked.
+A loop that fails on a row is out of that row, with its reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benches.child import WorkerFailed
+from benches.contestants import Contestant
+from benches.drivers import FIGURES, Driver, Sample, Settings, driver_for
+from benches.load import LoadFailed
+from benches.rows import Row
+from benches.stats import Summary, summarize
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Round:
+    """The samples of one round, in the order in which they were taken."""
+
+    samples: dict[str, Sample]
+
+    @property
+    def disturbed(self) -> bool:
+        return any(sample.disturbed for sample in self.samples.values())
+
+
+@dataclass
+class RowResult:
+    """All that is known of one row after the run."""
+
+    row: Row
+    rounds: list[Round] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, dict[str, Any]] = field(default_factory=dict)
+    wanted: int = 0
+
+    @property
+    def used_rounds(self) -> list[Round]:
+        """The undisturbed rounds, if there are enough of them; else all."""
+        clean = [one for one in self.rounds if not one.disturbed]
+        return clean if len(clean) >= max(1, (self.wanted + 1) // 2) else self.rounds
+
+    @property
+    def marked(self) -> bool:
+        """Whether disturbed rounds had to be used."""
+        return any(one.disturbed for one in self.used_rounds)
+
+    def summary(self, loop: str, figure: str) -> Summary | None:
+        """None for a loop that failed on this row, even if only in a late round."""
+        if loop in self.failures:
+            return None
+        values = [
+            one.samples[loop].figures[figure] for one in self.used_rounds if loop in one.samples
+        ]
+        return summarize(values) if values else None
+
+    def remarks(self) -> dict[str, list[str]]:
+        found: dict[str, set[str]] = {}
+        for one in self.used_rounds:
+            for loop, sample in one.samples.items():
+                found.setdefault(loop, set()).update(sample.remarks)
+        return {loop: sorted(remarks) for loop, remarks in found.items() if remarks}
+
+    def to_json(self) -> dict[str, Any]:
+        loops = list(self.identities)
+        return {
+            "name": self.row.name,
+            "group": self.row.group,
+            "about": self.row.about,
+            "failures": self.failures,
+            "identities": self.identities,
+            "disturbed_rounds_used": self.marked,
+            "summary": {
+                loop: {
+                    figure.key: vars(summary)
+                    for figure in FIGURES[self.row.group]
+                    if (summary := self.summary(loop, figure.key))
+                }
+                for loop in loops
+            },
+            "rounds": [
+                {loop: vars(sample) for loop, sample in one.samples.items()} for one in self.rounds
+            ],
+        }
+
+
+def run_row(
+    row: Row,
+    entrants: dict[str, tuple[Contestant, Path]],
+    settings: Settings,
+    say: Say,
+    seed: int = 1,
+) -> RowResult:
+    """Measure one row on every entrant (name to contestant and interpreter)."""
+    result = RowResult(row, wanted=settings.rounds)
+    order = random.Random(f"{seed} {row.name}")
+    with contextlib.ExitStack() as stack:
+        drivers: dict[str, Driver] = {}
+
+        def attempt(loop: str, work: Callable[[], Any]) -> Any:
+            """What the work gives; None when it fails, which ends the loop's part in this row."""
+            try:
+                return work()
+            except (WorkerFailed, LoadFailed) as failure:
+                result.failures[loop] = str(failure)
+                drivers.pop(loop, None)
+                say(f"  {loop} failed on {row.name}: {str(failure).splitlines()[-1]}")
+                return None
+
+        for loop, (contestant, python) in entrants.items():
+
+            def start(contestant: Contestant = contestant, python: Path = python) -> Driver:
+                return stack.enter_context(driver_for(row, contestant, python, settings))
+
+            if driver := attempt(loop, start):
+                drivers[loop] = driver
+                result.identities[loop] = driver.identity
+        for loop, driver in list(drivers.items()):
+            attempt(loop, driver.warm_up)
+
+        clean = 0
+        for _ in range(2 * settings.rounds):
+            if clean == settings.rounds or not drivers:
+                break
+            names = list(drivers)
+            order.shuffle(names)
+            samples = {name: attempt(name, drivers[name].sample) for name in names}
+            one = Round({name: sample for name, sample in samples.items() if sample})
+            result.rounds.append(one)
+            clean += not one.disturbed
+    return result

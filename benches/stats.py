@@ -1,0 +1,41 @@
+"""Median, spread and ratio: the only arithmetic between the measurements and the tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The middle of some measurements and how far they scatter."""
+
+    median: float
+    spread: float
+    """Interquartile range over the median: 0.02 means the middle half lies within 2 %."""
+    count: int
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """A ValueError without values: nothing must not look like something."""
+    if not values:
+        raise ValueError("nothing was measured")
+    median = statistics.median(values)
+    if len(values) == 1 or median == 0:
+        return Summary(median, 0.0, len(values))
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return Summary(median, (third - first) / median, len(values))
+
+
+def times_better(subject: Summary, other: Summary, *, higher_is_better: bool) -> float:
+    """How many times better the subject is than the other: 2.0 for half the cost or twice the
+    rate, below 1 when it is behind."""
+    if higher_is_better:
+        return subject.median / other.median
+    return other.median / subject.median
+
+
+def within_noise(ratio: float, subject: Summary, other: Summary) -> bool:
+    """Whether a ratio is no further from 1 than either of the two scatters by itself."""
+    return abs(ratio - 1.0) <= max(subject.spread, other.spread)

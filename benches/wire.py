@@ -1,0 +1,72 @@
+"""What both kinds of worker share: the line protocol, the loop's identity, the core.
+
+A worker reads one JSON object per line from its standard input and answers each with one line; the
+end of the input ends it. What benchmarked code prints goes to standard error, never into the
+answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import sys
+from importlib import metadata
+from typing import Any, TextIO
+
+
+def take_stdout() -> TextIO:
+    """The stream for answers; standard output itself is turned into standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def answer(stream: TextIO, **fields: Any) -> None:
+    stream.write(json.dumps(fields) + "\n")
+    stream.flush()
+
+
+def pin(cores: list[int]) -> None:
+    if cores:
+        os.sched_setaffinity(0, cores)
+
+
+def new_loop(package: str) -> asyncio.AbstractEventLoop:
+    """A loop from the package's own factory, set as the thread's loop.
+
+    A loop whose type does not come from that package is refused: a figure must never stand under
+    another loop's name.
+    """
+    loop: asyncio.AbstractEventLoop = importlib.import_module(package).new_event_loop()
+    home = type(loop).__module__.partition(".")[0]
+    if home != package:
+        loop.close()
+        raise RuntimeError(f"{package}.new_event_loop() made a {_name(type(loop))}")
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def identity(loop: asyncio.AbstractEventLoop, distribution: str | None) -> dict[str, Any]:
+    """What this worker really runs, as far as it can be seen from inside."""
+    native = sorted(
+        path
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] == type(loop).__module__.partition(".")[0]
+        and (path := getattr(module, "__file__", None) or "").endswith(".so")
+    )
+    return {
+        "type": _name(type(loop)),
+        "bases": [_name(base) for base in type(loop).__mro__[1:]],
+        "version": metadata.version(distribution) if distribution else None,
+        "native": [os.path.basename(path) for path in native],
+        "native_bytes": [os.path.getsize(path) for path in native],
+        "python": sys.version,
+        "cores": sorted(os.sched_getaffinity(0)),
+        "pid": os.getpid(),
+    }
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

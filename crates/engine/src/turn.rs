@@ -1,0 +1,72 @@
+//! The fairness bound: when a turn may skip the poll.
+//!
+//! While work is ready a poll costs a system call that seldom finds anything, so
+//! a turn may skip it, but only within a bound: a poll happens at least every
+//! [`MAX_TURNS`] turns and at least every [`MAX_NANOS`] nanoseconds, whichever
+//! comes first. I/O and signals therefore wait for a spinner no longer than
+//! that (plus the turn that is running). The bound is the same for every use,
+//! benchmarks included.
+
+use crate::clock::Instant;
+
+/// At most this many turns run between two polls.
+pub const MAX_TURNS: u32 = 16;
+
+/// At most this much time passes between two polls (50 µs), plus one turn.
+pub const MAX_NANOS: u64 = 50_000;
+
+/// Counts the turns since the last poll.
+#[derive(Debug)]
+pub struct PollBudget {
+    turns: u32,
+    last_poll: Instant,
+}
+
+impl Default for PollBudget {
+    /// A new loop polls in its first turn.
+    fn default() -> Self {
+        Self { turns: MAX_TURNS, last_poll: Instant(0) }
+    }
+}
+
+impl PollBudget {
+    /// Whether this turn, which has work ready, may go without a poll.
+    #[inline]
+    pub fn may_skip(&mut self, now: Instant) -> bool {
+        self.turns += 1;
+        self.turns < MAX_TURNS && now.nanos_since(self.last_poll) < MAX_NANOS
+    }
+
+    /// Notes a poll.
+    #[inline]
+    pub fn polled(&mut self, now: Instant) {
+        self.turns = 0;
+        self.last_poll = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_again_after_the_turns_run_out() {
+        let mut budget = PollBudget::default();
+        budget.polled(Instant(0));
+        let skipped = (0..1000).take_while(|_| budget.may_skip(Instant(1))).count();
+        assert_eq!(skipped, MAX_TURNS as usize - 1);
+    }
+
+    #[test]
+    fn polls_again_after_the_time_runs_out() {
+        let mut budget = PollBudget::default();
+        budget.polled(Instant(0));
+        assert!(budget.may_skip(Instant(MAX_NANOS - 1)));
+        assert!(!budget.may_skip(Instant(MAX_NANOS)));
+    }
+
+    #[test]
+    fn first_turn_polls() {
+        assert!(!PollBudget::default().may_skip(Instant::now()));
+    }
+}

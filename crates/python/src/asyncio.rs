@@ -1,0 +1,105 @@
+//! What the module needs to know of the interpreter's own asyncio: names,
+//! classes and functions, looked up once at import.
+
+use crate::ffi::error::PyResult;
+use crate::ffi::gil::Global;
+use crate::ffi::module::import;
+use crate::ffi::names::declare_names;
+use crate::ffi::object::Obj;
+
+declare_names! {
+    /// Attribute and keyword names used at run time.
+    pub struct Names {
+        _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled, _check_callback,
+        _check_thread, _conn_lost, _detach, _handle_signal, _run, _start_reading, _transports,
+        add_done_callback, buffer_updated, call_exception_handler, cancelled, close,
+        connection_lost, connection_made, context, create_future, data_received, done,
+        eof_received, exception, fileno, get_buffer, handle, message, name, pause_writing,
+        protocol, resume_writing, set_exception, set_result, source_traceback, transport,
+        datagram_received, error_received, flags, high, low, __await__, send, throw, Task,
+        extra, waiter, server, debug, warning, address, pause_reading,
+    }
+}
+
+/// The interpreter's asyncio.
+#[derive(Debug)]
+pub struct Asyncio {
+    /// Interned names.
+    pub names: Names,
+    /// `asyncio.tasks`.
+    pub tasks: Obj,
+    /// `asyncio.Future`.
+    pub future: Obj,
+    /// `asyncio.BaseEventLoop`.
+    pub base_event_loop: Obj,
+    /// `asyncio.BufferedProtocol`.
+    pub buffered_protocol: Obj,
+    /// `asyncio.log.logger`.
+    pub logger: Obj,
+    /// `asyncio.format_helpers`.
+    pub format_helpers: Obj,
+    /// `asyncio.trsock.TransportSocket`.
+    pub transport_socket: Obj,
+    /// `asyncio.futures._set_result_unless_cancelled`.
+    pub set_result_unless_cancelled: Obj,
+    /// `asyncio.base_events._format_handle`.
+    pub format_handle: Obj,
+    /// `sys._getframe`.
+    pub getframe: Obj,
+    /// `("loop",)`.
+    pub loop_keyword: Obj,
+    /// `("loop", "name")`.
+    pub loop_name_keywords: Obj,
+    /// `("loop", "name", "context")`.
+    pub task_keywords: Obj,
+}
+
+static ASYNCIO: Global<Asyncio> = Global::new();
+
+impl Asyncio {
+    /// Looks everything up.
+    pub fn load() -> PyResult<()> {
+        let base_events = import(c"asyncio.base_events")?;
+        let keywords = |names: &[&str]| {
+            let names = names.iter().map(|name| Obj::str(name)).collect::<PyResult<Vec<_>>>()?;
+            Obj::tuple(&names)
+        };
+        ASYNCIO.set(Self {
+            names: Names::intern()?,
+            tasks: import(c"asyncio.tasks")?,
+            future: import(c"asyncio.futures")?.attr(c"Future")?,
+            base_event_loop: base_events.attr(c"BaseEventLoop")?,
+            buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,
+            logger: import(c"asyncio.log")?.attr(c"logger")?,
+            format_helpers: import(c"asyncio.format_helpers")?,
+            transport_socket: import(c"asyncio.trsock")?.attr(c"TransportSocket")?,
+            set_result_unless_cancelled: import(c"asyncio.futures")?
+                .attr(c"_set_result_unless_cancelled")?,
+            format_handle: base_events.attr(c"_format_handle")?,
+            getframe: import(c"sys")?.attr(c"_getframe")?,
+            loop_keyword: keywords(&["loop"])?,
+            loop_name_keywords: keywords(&["loop", "name"])?,
+            task_keywords: keywords(&["loop", "name", "context"])?,
+        });
+        Ok(())
+    }
+
+    /// The interpreter's asyncio.
+    #[inline]
+    pub fn get() -> &'static Self {
+        ASYNCIO.get()
+    }
+}
+
+/// The interned names.
+#[inline]
+pub fn names() -> &'static Names {
+    &Asyncio::get().names
+}
+
+/// The stack of the Python code that is running, as handles, futures and tasks
+/// keep it in debug mode.
+pub fn source_traceback() -> PyResult<Obj> {
+    let frame = Asyncio::get().getframe.call0()?;
+    Asyncio::get().format_helpers.attr(c"extract_stack")?.call1(&frame)
+}

@@ -1,0 +1,298 @@
+//! `NativeLoop`: the native half of `batuta.EventLoop`.
+//!
+//! Role: ready queue, timers, file descriptors and the run loop. The Python
+//! class `EventLoop(NativeLoop, asyncio.BaseEventLoop)` adds what runs once per
+//! program or per connection.
+//!
+//! Ownership: the loop owns its ready entries, timers, the owners of its
+//! descriptors, and the system's objects ([`Io`]) until `close()`.
+//!
+//! Invariants: no borrow of a `RefCell` here lasts across a call into Python,
+//! and nothing that may run a finalizer is dropped while one is held.
+//!
+//! Thread: the thread that runs the loop, under the interpreter's lock; other
+//! threads enter through `call_soon_threadsafe` only, and hold the lock, too.
+
+mod c_task;
+mod fds;
+mod ready;
+mod report;
+mod run;
+mod schedule;
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use batuta_engine::clock::Instant;
+use batuta_engine::driver::{Driver, Epoll, EventBuffer, Interest, Trigger};
+use batuta_engine::ready::ReadyQueue;
+use batuta_engine::registry::Registry;
+use batuta_engine::signals::SignalPipe;
+use batuta_engine::timers::Timers;
+use batuta_engine::turn::PollBudget;
+use batuta_engine::waker::Waker;
+
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::native::TypeCell;
+use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::handle::TimerHandle;
+
+pub use fds::Owner;
+pub use ready::Ready;
+
+/// What the loop has of the system: gone after `close()`.
+#[derive(Debug)]
+pub struct Io {
+    /// Readiness of descriptors.
+    pub driver: Epoll,
+    /// Wake-up from other threads.
+    pub waker: Waker,
+    /// Signals.
+    pub signals: SignalPipe,
+}
+
+/// The native half of the loop.
+pub struct NativeLoop {
+    /// What runs next.
+    pub ready: RefCell<ReadyQueue<Ready>>,
+    /// What runs later.
+    pub timers: RefCell<Timers<Py<TimerHandle>>>,
+    /// Who owns which descriptor.
+    pub registry: RefCell<Registry<Owner>>,
+    /// Debug mode.
+    pub debug: Cell<bool>,
+    io: RefCell<Option<Rc<Io>>>,
+    events: Cell<EventBuffer>,
+    budget: RefCell<PollBudget>,
+    /// Whether the loop's thread waits (or is about to) without the lock.
+    polling: Cell<bool>,
+    stopping: Cell<bool>,
+    closed: Cell<bool>,
+    slow_callback_duration: Cell<f64>,
+    thread_id: Slot,
+    task_factory: Slot,
+    current_handle: Slot,
+}
+
+static NATIVE_LOOP: TypeCell = TypeCell::new();
+
+impl NativeLoop {
+    fn create() -> PyResult<Self> {
+        let io = Io::open().map_err(Raised::os_error)?;
+        let event_loop = Self {
+            ready: RefCell::default(),
+            timers: RefCell::default(),
+            registry: RefCell::default(),
+            debug: Cell::new(false),
+            io: RefCell::new(None),
+            events: Cell::default(),
+            budget: RefCell::default(),
+            polling: Cell::new(false),
+            stopping: Cell::new(false),
+            closed: Cell::new(false),
+            slow_callback_duration: Cell::new(0.1),
+            thread_id: Slot::default(),
+            task_factory: Slot::default(),
+            current_handle: Slot::default(),
+        };
+        event_loop.adopt(&io, io.waker_fd(), Owner::Waker)?;
+        event_loop.adopt(&io, io.signal_fd(), Owner::Signals)?;
+        *event_loop.io.borrow_mut() = Some(Rc::new(io));
+        Ok(event_loop)
+    }
+
+    /// Registers a descriptor of the loop's own.
+    fn adopt(&self, io: &Io, fd: i32, owner: Owner) -> PyResult<()> {
+        if let Some((token, _)) = self.registry.borrow_mut().insert(fd, owner) {
+            let read = Interest { read: true, write: false };
+            io.driver.add(token, read, Trigger::Level).map_err(Raised::os_error)?;
+        }
+        Ok(())
+    }
+
+    /// What the loop has of the system; `RuntimeError` after `close()`.
+    pub fn io(&self) -> PyResult<Rc<Io>> {
+        self.io.borrow().clone().ok_or_else(closed_error)
+    }
+
+    /// Raises after `close()`.
+    #[inline]
+    pub fn check_closed(&self) -> PyResult<()> {
+        if self.closed.get() { Err(closed_error()) } else { Ok(()) }
+    }
+
+    /// Lets go of everything: callbacks are dropped, descriptors unregistered
+    /// and the loop's own ones closed.
+    fn release(&self) {
+        let ready = self.ready.borrow_mut().take();
+        let timers = self.timers.borrow_mut().take();
+        let owners = self.registry.borrow_mut().take();
+        let io = self.io.borrow_mut().take();
+        self.current_handle.set(None);
+        drop((ready, timers, owners, io));
+    }
+
+    fn close(this: &Py<Self>) -> PyResult<()> {
+        if this.thread_id.is_some() {
+            return Err(Raised::runtime_error("Cannot close a running event loop"));
+        }
+        this.closed.set(true);
+        this.release();
+        Ok(())
+    }
+}
+
+#[cold]
+fn closed_error() -> Raised {
+    Raised::runtime_error("Event loop is closed")
+}
+
+impl Io {
+    fn open() -> rustix::io::Result<Self> {
+        Ok(Self { driver: Epoll::new()?, waker: Waker::new()?, signals: SignalPipe::new()? })
+    }
+
+    fn waker_fd(&self) -> i32 {
+        use std::os::fd::AsFd;
+        self.waker.as_fd().as_raw_fd()
+    }
+
+    fn signal_fd(&self) -> i32 {
+        self.signals.read_end().as_raw_fd()
+    }
+}
+
+impl NativeType for NativeLoop {
+    const NAME: &'static std::ffi::CStr = c"batuta._batuta.NativeLoop";
+    const DOC: &'static std::ffi::CStr =
+        c"Ready queue, timers, descriptors and run loop of batuta.EventLoop.";
+    const SUBCLASSABLE: bool = true;
+    const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(Self::create);
+
+    fn cell() -> &'static TypeCell {
+        &NATIVE_LOOP
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        if let Ok(ready) = self.ready.try_borrow() {
+            ready.iter().for_each(|entry| entry.traverse(visitor));
+        }
+        if let Ok(timers) = self.timers.try_borrow() {
+            timers.iter().for_each(|timer| visitor.obj(timer.as_obj()));
+        }
+        if let Ok(registry) = self.registry.try_borrow() {
+            registry.iter().for_each(|(_, owner)| owner.traverse(visitor));
+        }
+        visitor.slot(&self.thread_id);
+        visitor.slot(&self.task_factory);
+        visitor.slot(&self.current_handle);
+    }
+
+    fn clear(&self) {
+        self.release();
+        self.task_factory.set(None);
+    }
+
+    fn methods() -> Methods<Self> {
+        let methods = Methods::new()
+            .noargs(
+                c"time",
+                c"Return the loop's time, time.monotonic(), as a float of seconds.",
+                |_: &Py<Self>| Ok(Instant::now().as_secs_f64()),
+            )
+            .noargs(
+                c"is_running",
+                c"Return True if the event loop is running.",
+                |this: &Py<Self>| Ok(this.thread_id.is_some()),
+            )
+            .noargs(
+                c"is_closed",
+                c"Return True if the event loop was closed.",
+                |this: &Py<Self>| Ok(this.closed.get()),
+            )
+            .noargs(c"get_debug", c"Return True in debug mode.", |this: &Py<Self>| {
+                Ok(this.debug.get())
+            })
+            .noargs(
+                c"stop",
+                c"Stop running after the present turn: callbacks already scheduled still run.",
+                |this: &Py<Self>| {
+                    this.stopping.set(true);
+                    Ok(())
+                },
+            )
+            .noargs(
+                c"_check_closed",
+                c"Raise RuntimeError if the event loop is closed.",
+                |this: &Py<Self>| this.check_closed(),
+            )
+            .noargs(c"_close_native", c"Drop callbacks, close descriptors.", Self::close)
+            .noargs(c"_run_turns", c"Run turns until stop() was called.", Self::run_turns)
+            .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);
+        fds::methods(schedule::methods(methods))
+    }
+
+    fn properties() -> Properties<Self> {
+        schedule::properties(Properties::new())
+            .get_set(
+                c"_debug",
+                |this: &Py<Self>| Ok(this.debug.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.debug.set(value.is_true()?);
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"_closed",
+                |this: &Py<Self>| Ok(this.closed.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.closed.set(value.is_true()?);
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"_stopping",
+                |this: &Py<Self>| Ok(this.stopping.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.stopping.set(value.is_true()?);
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"_thread_id",
+                |this: &Py<Self>| Ok(this.thread_id.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.thread_id.set(value.non_none().cloned());
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"slow_callback_duration",
+                |this: &Py<Self>| Ok(this.slow_callback_duration.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.slow_callback_duration.set(value.to_f64()?);
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"_task_factory",
+                |this: &Py<Self>| Ok(this.task_factory.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.task_factory.set(value.non_none().cloned());
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"_current_handle",
+                |this: &Py<Self>| Ok(this.current_handle.get()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.current_handle.set(value.non_none().cloned());
+                    Ok(())
+                },
+            )
+            .get(c"_signal_fd", |this: &Py<Self>| {
+                Obj::int(i64::from(this.io()?.signals.write_end().as_raw_fd()))
+            })
+    }
+}

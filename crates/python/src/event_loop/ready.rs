@@ -1,0 +1,58 @@
+//! What the ready queue holds.
+
+use batuta_engine::driver::{Readiness, Token};
+
+use crate::ffi::{Obj, Py, Visitor};
+use crate::handle::{Handle, TimerHandle};
+
+/// An entry of the fifo.
+#[derive(Debug)]
+pub enum Ready {
+    /// `call_soon`, or a reader or writer callback whose descriptor is ready.
+    Handle(Py<Handle>),
+    /// A timer that is due.
+    Timer(Py<TimerHandle>),
+    /// A step or wake-up of one of the interpreter's own C tasks: run in
+    /// `context`, without a handle.
+    TaskStep {
+        /// The step wrapper or the bound wake-up function.
+        callable: Obj,
+        /// The future that a wake-up is given.
+        future: Option<Obj>,
+        /// The task's context.
+        context: Obj,
+    },
+    /// Somebody else's handle: `_run()` runs it.
+    Foreign(Obj),
+    /// A transport's descriptor is ready.
+    Io(Token, Readiness),
+}
+
+impl Ready {
+    /// Shows the objects to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        match self {
+            Self::Handle(handle) => visitor.obj(handle.as_obj()),
+            Self::Timer(timer) => visitor.obj(timer.as_obj()),
+            Self::TaskStep { callable, future, context } => {
+                visitor.obj(callable);
+                if let Some(future) = future {
+                    visitor.obj(future);
+                }
+                visitor.obj(context);
+            }
+            Self::Foreign(handle) => visitor.obj(handle),
+            Self::Io(..) => {}
+        }
+    }
+
+    /// The handle to show for it, if it has one.
+    pub fn handle(&self) -> Option<Obj> {
+        match self {
+            Self::Handle(handle) => Some(handle.as_obj().clone()),
+            Self::Timer(timer) => Some(timer.as_obj().clone()),
+            Self::Foreign(handle) => Some(handle.clone()),
+            Self::TaskStep { .. } | Self::Io(..) => None,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What goes wrong in callbacks, and what takes too long.
+
+use batuta_engine::clock::Instant;
+
+use crate::asyncio::{Asyncio, names};
+use crate::ffi::{Obj, Py, PyResult, Raised};
+use crate::handle::{Core, Handle};
+
+use super::NativeLoop;
+
+impl Py<NativeLoop> {
+    /// Runs a handle's callback; what it raises goes to the exception handler,
+    /// except what must leave the loop.
+    #[inline]
+    pub fn run_handle(&self, handle: &Obj, core: &Core) -> PyResult<()> {
+        match core.run() {
+            Ok(()) => Ok(()),
+            Err(raised) => self.callback_failed(raised, handle, core),
+        }
+    }
+
+    /// Reports an exception that came out of a transport's handling of its
+    /// descriptor: a bug here, or what the exception handler itself raised.
+    #[cold]
+    pub fn transport_failed(&self, raised: Raised, transport: &Obj) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let exception = raised.take();
+        let context = Obj::dict()?;
+        context.dict_set(&names().message, &Obj::str("Fatal error on transport")?)?;
+        context.dict_set(&names().exception, &exception)?;
+        context.dict_set(&names().transport, transport)?;
+        self.report(&context)
+    }
+
+    /// Reports an exception of a handle's callback, as `asyncio.Handle` does.
+    #[cold]
+    pub fn callback_failed(&self, raised: Raised, handle: &Obj, core: &Core) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let exception = raised.take();
+        let source = self.callback_source(core)?;
+        let context = Obj::dict()?;
+        let message = Obj::str(&format!("Exception in callback {source}"))?;
+        context.dict_set(&names().message, &message)?;
+        context.dict_set(&names().exception, &exception)?;
+        context.dict_set(&names().handle, handle)?;
+        if let Some(traceback) = core.source_traceback() {
+            context.dict_set(&names().source_traceback, &traceback)?;
+        }
+        self.report(&context)
+    }
+
+    /// Reports an exception of a C task's step that had no handle.
+    #[cold]
+    pub fn step_failed(
+        &self,
+        raised: Raised,
+        callable: &Obj,
+        future: Option<Obj>,
+        context: &Obj,
+    ) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let exception = raised.take();
+        let args: Vec<Obj> = future.into_iter().collect();
+        let handle = Py::new(Handle(Core::new(self, callable, &args, Some(context))?))?;
+        let raised = Raised::restore(exception);
+        self.callback_failed(raised, handle.as_obj(), &handle.0)
+    }
+
+    /// `loop.call_exception_handler(context)`.
+    #[cold]
+    pub fn report(&self, context: &Obj) -> PyResult<()> {
+        self.as_obj().call_method1(&names().call_exception_handler, context).map(drop)
+    }
+
+    /// Callback and arguments as asyncio shows them in messages.
+    fn callback_source(&self, core: &Core) -> PyResult<String> {
+        let Some(callback) = core.callback() else { return Ok("<cancelled>".to_owned()) };
+        let format = Asyncio::get().format_helpers.attr(c"_format_callback_source")?;
+        let args = core.args_tuple()?;
+        #[cfg(Py_3_14)]
+        let text = {
+            let debug = Obj::bool(self.debug.get());
+            let kwargs = Obj::dict()?;
+            kwargs.dict_set(&names().debug, &debug)?;
+            format.call_dict(&[&callback, &args], &kwargs)?
+        };
+        #[cfg(not(Py_3_14))]
+        let text = format.call2(&callback, &args)?;
+        text.to_string_lossy()
+    }
+
+    /// Runs `body` in debug mode: `handle` is the current one meanwhile, and a
+    /// long run is logged with what `describe` says of it.
+    #[cold]
+    pub fn watched(
+        &self,
+        handle: Option<&Obj>,
+        describe: impl FnOnce() -> PyResult<Obj>,
+        body: impl FnOnce() -> PyResult<()>,
+    ) -> PyResult<()> {
+        self.current_handle.set(handle.cloned());
+        let begin = Instant::now();
+        let result = body();
+        self.current_handle.set(None);
+        result?;
+        let seconds = Instant(Instant::now().nanos_since(begin)).as_secs_f64();
+        if seconds >= self.slow_callback_duration.get() {
+            let text = Obj::str("Executing %s took %.3f seconds")?;
+            let logger = &Asyncio::get().logger;
+            let warning = logger.getattr(&names().warning)?;
+            warning.call_with(&[&text, &describe()?, &Obj::float(seconds)?])?;
+        }
+        Ok(())
+    }
+}
+
+impl NativeLoop {
+    /// How a slow handle is named in the log.
+    pub fn describe_handle(handle: &Obj) -> PyResult<Obj> {
+        Asyncio::get().format_handle.call1(handle)
+    }
+}

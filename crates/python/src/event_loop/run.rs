@@ -1,0 +1,190 @@
+//! The run loop: turns of poll, timers, callbacks.
+
+use batuta_engine::clock::Instant;
+use batuta_engine::driver::{Driver, Event};
+use rustix::io::Errno;
+
+use crate::asyncio::names;
+use crate::ffi::method::catch_panic;
+use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
+use crate::handle::{HasCore, foreign_is_cancelled};
+
+use super::{NativeLoop, Owner, Ready};
+
+impl NativeLoop {
+    /// Runs turns until `stop()`.
+    pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
+        loop {
+            this.turn()?;
+            if this.stopping.get() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs one turn.
+    pub(super) fn run_one_turn(this: &Py<Self>) -> PyResult<()> {
+        this.turn()
+    }
+}
+
+impl Py<NativeLoop> {
+    /// One turn: poll (or skip it within the bound), queue what is due, then run
+    /// a snapshot of the queue.
+    fn turn(&self) -> PyResult<()> {
+        let mut now = Instant::now();
+        let idle = self.ready.borrow().is_empty();
+        if idle || !self.budget.borrow_mut().may_skip(now) {
+            let timeout = if idle && !self.stopping.get() {
+                let next = self.timers.borrow_mut().next_due();
+                next.filter(|due| *due != Instant::FAR).map(|due| due.nanos_since(now))
+            } else {
+                Some(0)
+            };
+            self.poll(timeout)?;
+            now = Instant::now();
+            self.budget.borrow_mut().polled(now);
+        }
+        self.queue_due_timers(now);
+
+        let snapshot = self.ready.borrow().len();
+        for _ in 0..snapshot {
+            let Some(entry) = self.ready.borrow_mut().pop() else { break };
+            if self.debug.get() { self.dispatch_watched(entry)? } else { self.dispatch(entry)? }
+        }
+        self.ready.borrow_mut().relax();
+        Ok(())
+    }
+
+    #[inline]
+    fn queue_due_timers(&self, now: Instant) {
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        loop {
+            let due = self.timers.borrow_mut().pop_due(now);
+            let Some(timer) = due else { break };
+            timer.fired();
+            self.push(Ready::Timer(timer));
+        }
+    }
+
+    /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
+    /// the wait cannot block. Then runs the handlers of signals.
+    fn poll(&self, timeout: Option<u64>) -> PyResult<()> {
+        let io = self.io()?;
+        let mut events = self.events.take();
+        let waited = if timeout == Some(0) {
+            io.driver.wait(&mut events, timeout)
+        } else {
+            let driver = &io.driver;
+            self.polling.set(true);
+            let waited = gil::without(|| driver.wait(&mut events, timeout));
+            self.polling.set(false);
+            waited
+        };
+        let result = match waited {
+            Ok(()) => events.iter().try_for_each(|event| self.queue_event(event)),
+            Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(Raised::os_error(errno)),
+        };
+        self.events.set(events);
+        result?;
+        gil::check_signals()
+    }
+
+    /// Queues what an event calls for.
+    #[inline]
+    fn queue_event(&self, event: Event) -> PyResult<()> {
+        let Event { token, readiness } = event;
+        let registry = self.registry.borrow();
+        match registry.resolve(token) {
+            None => {}
+            Some(Owner::Transport(_)) => self.push(Ready::Io(token, readiness)),
+            Some(Owner::User { reader, writer }) => {
+                if let Some(reader) = reader
+                    && readiness.read
+                {
+                    self.push(Ready::Handle(reader.clone()));
+                }
+                if let Some(writer) = writer
+                    && readiness.write
+                {
+                    self.push(Ready::Handle(writer.clone()));
+                }
+            }
+            Some(Owner::Waker) => self.io()?.waker.drain(),
+            Some(Owner::Signals) => {
+                drop(registry);
+                return self.queue_signals();
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues the handlers of the signals that have arrived.
+    #[cold]
+    fn queue_signals(&self) -> PyResult<()> {
+        let arrived = self.io()?.signals.drain();
+        for signal in arrived {
+            let number = Obj::int(i64::from(signal))?;
+            self.as_obj().call_method1(&names()._handle_signal, &number)?;
+        }
+        Ok(())
+    }
+
+    /// Runs one entry.
+    #[inline]
+    fn dispatch(&self, entry: Ready) -> PyResult<()> {
+        match entry {
+            Ready::TaskStep { callable, future, context } => {
+                let result = context::run_in(&context, || match &future {
+                    None => callable.call0(),
+                    Some(future) => callable.call1(future),
+                });
+                match result {
+                    Ok(_) => Ok(()),
+                    Err(raised) => self.step_failed(raised, &callable, future, &context),
+                }
+            }
+            Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
+            Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
+            Ready::Foreign(handle) => self.run_foreign(&handle),
+            Ready::Io(token, readiness) => {
+                let transport = match self.registry.borrow().resolve(token) {
+                    Some(Owner::Transport(transport)) => transport.clone(),
+                    _ => return Ok(()),
+                };
+                catch_panic(|| transport.on_ready(readiness))
+                    .or_else(|raised| self.transport_failed(raised, &transport.to_obj()))
+            }
+        }
+    }
+
+    fn run_foreign(&self, handle: &Obj) -> PyResult<()> {
+        if foreign_is_cancelled(handle)? {
+            return Ok(());
+        }
+        handle.call_method0(&names()._run).map(drop)
+    }
+
+    /// Runs one entry in debug mode.
+    #[cold]
+    fn dispatch_watched(&self, entry: Ready) -> PyResult<()> {
+        if let Ready::Io(token, _) = &entry {
+            let transport = match self.registry.borrow().resolve(*token) {
+                Some(Owner::Transport(transport)) => transport.to_obj(),
+                _ => return Ok(()),
+            };
+            let describe = || Obj::str(&format!("<Handle {}>", transport.repr_lossy()));
+            return self.watched(None, describe, || self.dispatch(entry));
+        }
+        let handle = entry.handle();
+        let describe = || match &handle {
+            Some(handle) => NativeLoop::describe_handle(handle),
+            // A task's step that was queued before debug mode was switched on.
+            None => Obj::str("<Handle of a task's step>"),
+        };
+        self.watched(handle.as_ref(), describe, || self.dispatch(entry))
+    }
+}

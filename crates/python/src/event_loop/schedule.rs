@@ -1,0 +1,251 @@
+//! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, and making
+//! futures and tasks.
+
+use crate::asyncio::{Asyncio, names};
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::{Args, Obj, Py, PyResult, Raised};
+use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
+
+use super::c_task::is_task_step;
+use super::{NativeLoop, Ready};
+
+impl NativeLoop {
+    /// Schedules a callback of the module's own for the next turn.
+    pub fn schedule(this: &Py<Self>, callback: &Obj, args: &[Obj]) -> PyResult<Py<Handle>> {
+        Self::enqueue(this, callback, args, None)
+    }
+
+    fn enqueue(
+        this: &Py<Self>,
+        callback: &Obj,
+        args: &[Obj],
+        context: Option<&Obj>,
+    ) -> PyResult<Py<Handle>> {
+        let handle = Py::new(Handle(Core::new(this, callback, args, context)?))?;
+        if this.debug.get() {
+            handle.0.trace()?;
+        }
+        this.push(Ready::Handle(handle.clone()));
+        Ok(handle)
+    }
+
+    /// Puts an entry at the end of the queue.
+    #[inline]
+    pub fn push(&self, entry: Ready) {
+        self.ready.borrow_mut().push(entry);
+    }
+
+    /// What debug mode checks of a callback.
+    #[cold]
+    fn check_debug(this: &Py<Self>, callback: &Obj, function: &str) -> PyResult<()> {
+        if function != "call_soon_threadsafe" {
+            this.as_obj().call_method0(&names()._check_thread)?;
+        }
+        let function = Obj::str(function)?;
+        this.as_obj().call_method2(&names()._check_callback, callback, &function).map(drop)
+    }
+
+    #[inline]
+    fn soon(this: &Py<Self>, args: &Args<'_>, function: &'static str) -> PyResult<Obj> {
+        this.check_closed()?;
+        let (callback, rest, context) = parse(function, args)?;
+        if this.debug.get() {
+            Self::check_debug(this, callback, function)?;
+        } else if let Some(context) = context
+            && is_task_step(callback)
+            && !context.is_none()
+        {
+            let (callable, context) = (callback.clone(), context.clone());
+            this.push(Ready::TaskStep { callable, future: rest.first().cloned(), context });
+            return Ok(Obj::none());
+        }
+        Self::enqueue(this, callback, rest, context).map(Py::into_obj)
+    }
+
+    fn call_soon(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        Self::soon(this, args, "call_soon")
+    }
+
+    fn call_soon_threadsafe(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let handle = Self::soon(this, args, "call_soon_threadsafe")?;
+        this.wake();
+        Ok(handle)
+    }
+
+    /// Ends the loop's sleep. The lock makes the test exact: a loop that is not
+    /// in (or on its way into) a wait looks at its queue before the next one.
+    pub fn wake(&self) {
+        if self.polling.get()
+            && let Ok(io) = self.io()
+        {
+            io.waker.wake();
+        }
+    }
+
+    fn timer(
+        this: &Py<Self>,
+        when: Obj,
+        function: &str,
+        (callback, rest, context): (&Obj, &[Obj], Option<&Obj>),
+    ) -> PyResult<Obj> {
+        if this.debug.get() {
+            Self::check_debug(this, callback, function)?;
+        }
+        let core = Core::new(this, callback, rest, context)?;
+        if this.debug.get() {
+            core.trace()?;
+        }
+        TimerHandle::schedule(this, when, core).map(Py::into_obj)
+    }
+
+    fn call_later(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let context = args.only_keyword("call_later", &names().context)?;
+        let ([delay, callback], rest) = args.split::<2>("call_later")?;
+        if delay.is_none() {
+            return Err(Raised::type_error("delay must not be None"));
+        }
+        this.check_closed()?;
+        let now = batuta_engine::clock::Instant::now().as_secs_f64();
+        let when = Obj::float(now + delay.to_f64()?)?;
+        Self::timer(this, when, "call_later", (callback, rest, context))
+    }
+
+    fn call_at(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let context = args.only_keyword("call_at", &names().context)?;
+        let ([when, callback], rest) = args.split::<2>("call_at")?;
+        if when.is_none() {
+            return Err(Raised::type_error("when cannot be None"));
+        }
+        this.check_closed()?;
+        Self::timer(this, when.clone(), "call_at", (callback, rest, context))
+    }
+
+    /// `asyncio.Future(loop=self)`.
+    pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
+        let asyncio = Asyncio::get();
+        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
+    }
+
+    fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let plain = args.positional().len() == 1 && !this.task_factory.is_some();
+        if plain
+            && !this.debug.get()
+            && let Some([name, context]) = args.only_known([&names().name, &names().context])
+        {
+            this.check_closed()?;
+            let asyncio = Asyncio::get();
+            let class = asyncio.tasks.getattr(&names().Task)?;
+            let coro = args.positional().first();
+            return match (name, context) {
+                (None, None) => class.call_keywords(coro, &asyncio.loop_keyword, [this.as_obj()]),
+                (Some(name), None) => {
+                    class.call_keywords(coro, &asyncio.loop_name_keywords, [this.as_obj(), name])
+                }
+                (name, Some(context)) => {
+                    let name = name.cloned().unwrap_or_else(Obj::none);
+                    let values = [this.as_obj(), &name, context];
+                    class.call_keywords(coro, &asyncio.task_keywords, values)
+                }
+            };
+        }
+        // Factories and debug mode: the interpreter's own method knows its
+        // version's keywords.
+        args.forward(&Asyncio::get().base_event_loop.attr(c"create_task")?, this.as_obj())
+    }
+
+    /// Queues a handle that was made elsewhere, unless it is cancelled.
+    fn add_callback(this: &Py<Self>, handle: &Obj) -> PyResult<()> {
+        if !foreign_is_cancelled(handle)? {
+            this.push(match Py::<Handle>::from_exact(handle) {
+                Some(native) => Ready::Handle(native.clone()),
+                None => Ready::Foreign(handle.clone()),
+            });
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
+    methods
+        .args(
+            c"call_soon",
+            c"call_soon(callback, *args, context=None)\n--\n\n\
+              Run callback(*args) in the next turn of the loop and return a Handle.\n\n\
+              See \"Scheduling callbacks\" in asyncio's event loop documentation.",
+            NativeLoop::call_soon,
+        )
+        .args(
+            c"call_soon_threadsafe",
+            c"call_soon_threadsafe(callback, *args, context=None)\n--\n\n\
+              Like call_soon(), to be used from other threads: wakes the loop.",
+            NativeLoop::call_soon_threadsafe,
+        )
+        .args(
+            c"call_later",
+            c"call_later(delay, callback, *args, context=None)\n--\n\n\
+              Run callback(*args) after delay seconds, never earlier; return a TimerHandle.",
+            NativeLoop::call_later,
+        )
+        .args(
+            c"call_at",
+            c"call_at(when, callback, *args, context=None)\n--\n\n\
+              Run callback(*args) at the loop time when, in seconds, never earlier.",
+            NativeLoop::call_at,
+        )
+        .noargs(
+            c"create_future",
+            c"Return an asyncio.Future attached to this loop.",
+            NativeLoop::create_future,
+        )
+        .args(
+            c"create_task",
+            c"Schedule a coroutine and return its task. See loop.create_task() in asyncio.",
+            NativeLoop::create_task,
+        )
+        .one(c"_add_callback", c"Queue a handle.", NativeLoop::add_callback)
+        .one(
+            c"_add_callback_signalsafe",
+            c"Queue a handle and wake.",
+            |this: &Py<NativeLoop>, h: &Obj| {
+                NativeLoop::add_callback(this, h)?;
+                this.wake();
+                Ok(())
+            },
+        )
+        .noargs(c"_write_to_self", c"Wake the loop.", |this: &Py<NativeLoop>| {
+            this.wake();
+            Ok(())
+        })
+}
+
+pub(super) fn properties(
+    properties: crate::ffi::method::Properties<NativeLoop>,
+) -> Properties<NativeLoop> {
+    properties
+        .get_set(
+            c"_ready",
+            |this: &Py<NativeLoop>| {
+                let handles: Vec<Obj> =
+                    this.ready.borrow().iter().filter_map(Ready::handle).collect();
+                Obj::list(&handles)
+            },
+            starts_empty,
+        )
+        .get_set(
+            c"_scheduled",
+            |this: &Py<NativeLoop>| {
+                let timers: Vec<Obj> =
+                    this.timers.borrow().iter().map(|timer| timer.as_obj().clone()).collect();
+                Obj::list(&timers)
+            },
+            starts_empty,
+        )
+}
+
+/// `BaseEventLoop.__init__` gives each loop empty queues; ours are native.
+fn starts_empty(_: &Py<NativeLoop>, value: &Obj) -> PyResult<()> {
+    if value.is_true()? {
+        return Err(Raised::attribute_error("the queues of a native loop cannot be replaced"));
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! The arguments of a call, as vectorcall passes them.
+
+use pyo3_ffi as py;
+
+use super::error::{PyResult, Raised};
+use super::names::Name;
+use super::object::Obj;
+
+/// Positional and keyword arguments, borrowed from the caller.
+#[derive(Debug)]
+pub struct Args<'a> {
+    positional: &'a [Obj],
+    /// The values that stand behind the positional ones, in the order of `names`.
+    keyword_values: &'a [Obj],
+    /// A tuple of strings, or null.
+    names: *mut py::PyObject,
+}
+
+impl<'a> Args<'a> {
+    /// # Safety
+    /// What CPython passes to a `METH_FASTCALL | METH_KEYWORDS` function.
+    #[inline]
+    pub(super) unsafe fn new(
+        args: *const *mut py::PyObject,
+        nargs: py::Py_ssize_t,
+        names: *mut py::PyObject,
+    ) -> Self {
+        // SAFETY: `args` holds `nargs` live objects, then one for each name;
+        // `Obj` is a transparent non-null pointer. A null `args` goes with zero
+        // arguments.
+        unsafe {
+            let nargs = nargs.cast_unsigned();
+            let nkw = if names.is_null() { 0 } else { py::PyTuple_GET_SIZE(names).cast_unsigned() };
+            if args.is_null() {
+                return Self { positional: &[], keyword_values: &[], names: std::ptr::null_mut() };
+            }
+            Self {
+                positional: std::slice::from_raw_parts(args.cast::<Obj>(), nargs),
+                keyword_values: std::slice::from_raw_parts(args.add(nargs).cast::<Obj>(), nkw),
+                names,
+            }
+        }
+    }
+
+    /// The positional arguments.
+    #[inline]
+    pub fn positional(&self) -> &'a [Obj] {
+        self.positional
+    }
+
+    /// The name of the `index`-th keyword argument.
+    fn name(&self, index: usize) -> Obj {
+        // SAFETY: `names` is a tuple of `keyword_values.len()` strings, and an
+        // index into the values is one into it; tuple items are never null.
+        unsafe { Obj::from_borrowed(py::PyTuple_GET_ITEM(self.names, index.cast_signed())) }
+    }
+
+    /// The only keyword argument that the function takes, if it is there; an
+    /// unknown one is a `TypeError`.
+    #[inline]
+    pub fn only_keyword(&self, function: &str, keyword: &Name) -> PyResult<Option<&'a Obj>> {
+        match self.keyword_values {
+            [] => Ok(None),
+            _ => self.find_only(function, keyword),
+        }
+    }
+
+    fn find_only(&self, function: &str, keyword: &Name) -> PyResult<Option<&'a Obj>> {
+        let [value] = self.bind(function, self.positional.len(), [keyword])?;
+        Ok(value)
+    }
+
+    /// Sorts the arguments into parameters: the positional ones come first (at
+    /// least `required`), the keyword ones by the `names` of parameters behind
+    /// them.
+    pub fn bind<const N: usize>(
+        &self,
+        function: &str,
+        skip: usize,
+        names: [&Name; N],
+    ) -> PyResult<[Option<&'a Obj>; N]> {
+        let mut bound = [None; N];
+        for (index, value) in self.positional.iter().skip(skip).enumerate() {
+            if index >= N {
+                let most = skip + N;
+                let given = self.positional.len();
+                return Err(Raised::type_error(&format!(
+                    "{function}() takes at most {most} positional arguments ({given} given)"
+                )));
+            }
+            bound[index] = Some(value);
+        }
+        'keywords: for (index, value) in self.keyword_values.iter().enumerate() {
+            let given = self.name(index);
+            for (place, name) in names.iter().enumerate() {
+                if given.is(name.as_obj()) || given.equals(name.as_obj())? {
+                    if bound[place].is_some() {
+                        let name = name.as_obj().to_string_lossy()?;
+                        return Err(Raised::type_error(&format!(
+                            "{function}() got multiple values for argument '{name}'"
+                        )));
+                    }
+                    bound[place] = Some(value);
+                    continue 'keywords;
+                }
+            }
+            let name = given.to_string_lossy()?;
+            return Err(Raised::type_error(&format!(
+                "{function}() got an unexpected keyword argument '{name}'"
+            )));
+        }
+        Ok(bound)
+    }
+
+    /// The first `N` positional arguments, of which a missing one is a
+    /// `TypeError`, and the rest.
+    #[inline]
+    pub fn split<const N: usize>(&self, function: &str) -> PyResult<(&'a [Obj; N], &'a [Obj])> {
+        self.positional.split_first_chunk::<N>().ok_or_else(|| {
+            let (given, plural) = (self.positional.len(), if N == 1 { "" } else { "s" });
+            Raised::type_error(&format!(
+                "{function}() takes at least {N} positional argument{plural} ({given} given)"
+            ))
+        })
+    }
+
+    /// Exactly `N` positional arguments and no keyword.
+    pub fn exactly<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
+        match <&[Obj; N]>::try_from(self.positional) {
+            Ok(args) if self.keyword_values.is_empty() => Ok(args),
+            _ => {
+                let given = self.positional.len() + self.keyword_values.len();
+                Err(Raised::type_error(&format!(
+                    "{function}() takes exactly {N} positional arguments ({given} given)"
+                )))
+            }
+        }
+    }
+
+    /// The values of these keywords, or nothing if there is any other keyword.
+    pub fn only_known<const N: usize>(&self, names: [&Name; N]) -> Option<[Option<&'a Obj>; N]> {
+        let mut found = [None; N];
+        for (index, value) in self.keyword_values.iter().enumerate() {
+            let given = self.name(index);
+            let place = names.iter().position(|name| given.is(name.as_obj()))?;
+            found[place] = Some(value);
+        }
+        Some(found)
+    }
+
+    /// `function(first, *args, **kwargs)`.
+    pub fn forward(&self, function: &Obj, first: &Obj) -> PyResult<Obj> {
+        let mut argv = vec![first.as_ptr()];
+        argv.extend(self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr));
+        // SAFETY: everything is borrowed from the caller during the call.
+        unsafe {
+            Obj::from_new(py::PyObject_Vectorcall(
+                function.as_ptr(),
+                argv.as_ptr(),
+                1 + self.positional.len(),
+                self.names,
+            ))
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Calling objects, by vectorcall.
+
+use std::ptr;
+
+use pyo3_ffi as py;
+
+use super::error::PyResult;
+use super::names::Name;
+use super::object::Obj;
+
+/// What a coroutine or iterator answered to `send`.
+#[derive(Debug)]
+pub enum Sent {
+    /// It gave a value and waits for the next `send`.
+    Yielded(Obj),
+    /// It has finished with this value.
+    Returned(Obj),
+}
+
+impl Obj {
+    /// Calls with the arguments `argv[1..]`. `argv[0]` is a spare place that the
+    /// callee may use for `self`, which spares it a copy.
+    ///
+    /// # Safety
+    /// `argv[1..]` are live objects that stay alive during the call.
+    #[inline]
+    unsafe fn vectorcall(&self, argv: &mut [*mut py::PyObject]) -> PyResult<Obj> {
+        let nargs = (argv.len() - 1) | py::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        // SAFETY: see above; the place before the first argument is ours.
+        unsafe {
+            let args = argv.as_mut_ptr().add(1);
+            Self::from_new(py::PyObject_Vectorcall(self.as_ptr(), args, nargs, ptr::null_mut()))
+        }
+    }
+
+    /// `self()`.
+    #[inline]
+    pub fn call0(&self) -> PyResult<Obj> {
+        // SAFETY: no arguments.
+        unsafe { Self::from_new(py::PyObject_CallNoArgs(self.as_ptr())) }
+    }
+
+    /// `self(a)`.
+    #[inline]
+    pub fn call1(&self, a: &Obj) -> PyResult<Obj> {
+        // SAFETY: the borrow keeps the argument alive.
+        unsafe { self.vectorcall(&mut [ptr::null_mut(), a.as_ptr()]) }
+    }
+
+    /// `self(a, b)`.
+    pub fn call2(&self, a: &Obj, b: &Obj) -> PyResult<Obj> {
+        // SAFETY: the borrows keep the arguments alive.
+        unsafe { self.vectorcall(&mut [ptr::null_mut(), a.as_ptr(), b.as_ptr()]) }
+    }
+
+    /// `self(*args)`.
+    pub fn call_with(&self, args: &[&Obj]) -> PyResult<Obj> {
+        let mut argv: Vec<_> =
+            std::iter::once(ptr::null_mut()).chain(args.iter().map(|arg| arg.as_ptr())).collect();
+        // SAFETY: the borrows keep the arguments alive.
+        unsafe { self.vectorcall(&mut argv) }
+    }
+
+    /// `self(*args)` with a tuple.
+    pub fn call_tuple(&self, args: &Obj) -> PyResult<Obj> {
+        // SAFETY: both are alive; what is not a tuple raises.
+        unsafe { Self::from_new(py::PyObject_Call(self.as_ptr(), args.as_ptr(), ptr::null_mut())) }
+    }
+
+    /// `self(positional, name=value, …)`, one positional argument and keywords
+    /// whose names are a tuple of strings.
+    pub fn call_keywords<const N: usize>(
+        &self,
+        positional: Option<&Obj>,
+        names: &Obj,
+        values: [&Obj; N],
+    ) -> PyResult<Obj> {
+        const MOST: usize = 8;
+        const { assert!(N + 2 <= MOST) };
+        let mut argv = [ptr::null_mut(); MOST];
+        let nargs = usize::from(positional.is_some());
+        if let Some(positional) = positional {
+            argv[1] = positional.as_ptr();
+        }
+        for (index, value) in values.iter().enumerate() {
+            argv[1 + nargs + index] = value.as_ptr();
+        }
+        debug_assert_eq!(names.len().ok(), Some(N));
+        // SAFETY: the borrows keep the arguments alive; the place before the
+        // first is spare; there are as many values as names.
+        unsafe {
+            Self::from_new(py::PyObject_Vectorcall(
+                self.as_ptr(),
+                argv.as_ptr().add(1),
+                nargs | py::PY_VECTORCALL_ARGUMENTS_OFFSET,
+                names.as_ptr(),
+            ))
+        }
+    }
+
+    /// `self(*args, **kwargs)` with a dict of keywords.
+    pub fn call_dict(&self, args: &[&Obj], kwargs: &Obj) -> PyResult<Obj> {
+        let argv: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
+        // SAFETY: the borrows keep everything alive; `kwargs` is a dict or the
+        // call raises.
+        unsafe {
+            Self::from_new(py::PyObject_VectorcallDict(
+                self.as_ptr(),
+                argv.as_ptr(),
+                argv.len(),
+                kwargs.as_ptr(),
+            ))
+        }
+    }
+
+    /// `self.name()`.
+    #[inline]
+    pub fn call_method0(&self, name: &Name) -> PyResult<Obj> {
+        self.call_method(name, &mut [self.as_ptr()])
+    }
+
+    /// `self.name(a)`.
+    #[inline]
+    pub fn call_method1(&self, name: &Name, a: &Obj) -> PyResult<Obj> {
+        self.call_method(name, &mut [self.as_ptr(), a.as_ptr()])
+    }
+
+    /// `self.name(a, b)`.
+    #[inline]
+    pub fn call_method2(&self, name: &Name, a: &Obj, b: &Obj) -> PyResult<Obj> {
+        self.call_method(name, &mut [self.as_ptr(), a.as_ptr(), b.as_ptr()])
+    }
+
+    #[inline]
+    fn call_method(&self, name: &Name, argv: &mut [*mut py::PyObject]) -> PyResult<Obj> {
+        // SAFETY: private, called with live arguments that the callers' borrows
+        // keep alive; no spare place is promised.
+        unsafe {
+            Self::from_new(py::PyObject_VectorcallMethod(
+                name.as_obj().as_ptr(),
+                argv.as_ptr(),
+                argv.len(),
+                ptr::null_mut(),
+            ))
+        }
+    }
+
+    /// Sends a value into an iterator or coroutine.
+    pub fn send(&self, value: &Obj) -> PyResult<Sent> {
+        let mut result = ptr::null_mut();
+        // SAFETY: both are alive; `result` takes a new reference or null.
+        let status = unsafe { py::PyIter_Send(self.as_ptr(), value.as_ptr(), &raw mut result) };
+        // SAFETY: null exactly with an exception set.
+        let result = unsafe { Self::from_new(result) }?;
+        Ok(match status {
+            py::PySendResult::PYGEN_NEXT => Sent::Yielded(result),
+            _ => Sent::Returned(result),
+        })
+    }
+}

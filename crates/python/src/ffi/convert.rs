@@ -1,0 +1,158 @@
+//! Numbers, strings, tuples, lists and dicts, to and from Rust.
+
+use pyo3_ffi as py;
+
+use super::error::{PyResult, Raised};
+use super::names::Name;
+use super::object::Obj;
+
+impl Obj {
+    /// `True` or `False`.
+    #[inline]
+    pub fn bool(value: bool) -> Self {
+        // SAFETY: both live as long as the interpreter.
+        unsafe { Self::from_borrowed(if value { py::Py_True() } else { py::Py_False() }) }
+    }
+
+    /// A Python int.
+    pub fn int(value: i64) -> PyResult<Self> {
+        // SAFETY: new reference or null with an exception.
+        unsafe { Self::from_new(py::PyLong_FromLongLong(value)) }
+    }
+
+    /// A Python int from a size.
+    pub fn size(value: usize) -> PyResult<Self> {
+        // SAFETY: new reference or null with an exception.
+        unsafe { Self::from_new(py::PyLong_FromSize_t(value)) }
+    }
+
+    /// A Python float.
+    #[inline]
+    pub fn float(value: f64) -> PyResult<Self> {
+        // SAFETY: new reference or null with an exception.
+        unsafe { Self::from_new(py::PyFloat_FromDouble(value)) }
+    }
+
+    /// A Python str.
+    pub fn str(text: &str) -> PyResult<Self> {
+        // SAFETY: the text is copied; new reference or null with an exception.
+        unsafe {
+            Self::from_new(py::PyUnicode_FromStringAndSize(
+                text.as_ptr().cast(),
+                text.len().cast_signed(),
+            ))
+        }
+    }
+
+    /// A Python tuple.
+    pub fn tuple(items: &[Obj]) -> PyResult<Self> {
+        // SAFETY: a new tuple's items may be set once, each with a reference
+        // that it takes over.
+        unsafe {
+            let tuple = Self::from_new(py::PyTuple_New(items.len().cast_signed()))?;
+            for (index, item) in items.iter().enumerate() {
+                py::PyTuple_SET_ITEM(tuple.as_ptr(), index.cast_signed(), item.clone().into_ptr());
+            }
+            Ok(tuple)
+        }
+    }
+
+    /// A Python list.
+    pub fn list(items: &[Obj]) -> PyResult<Self> {
+        // SAFETY: as for `tuple`.
+        unsafe {
+            let list = Self::from_new(py::PyList_New(items.len().cast_signed()))?;
+            for (index, item) in items.iter().enumerate() {
+                py::PyList_SET_ITEM(list.as_ptr(), index.cast_signed(), item.clone().into_ptr());
+            }
+            Ok(list)
+        }
+    }
+
+    /// An empty dict.
+    pub fn dict() -> PyResult<Self> {
+        // SAFETY: new reference or null with an exception.
+        unsafe { Self::from_new(py::PyDict_New()) }
+    }
+
+    /// `self[key] = value` for a dict.
+    pub fn dict_set(&self, key: &Name, value: &Obj) -> PyResult<()> {
+        // SAFETY: all three are alive; a non-dict raises.
+        let status =
+            unsafe { py::PyDict_SetItem(self.as_ptr(), key.as_obj().as_ptr(), value.as_ptr()) };
+        Raised::check(status).map(drop)
+    }
+
+    /// `self.get(key)` for a dict.
+    pub fn dict_get(&self, key: &Obj) -> PyResult<Option<Obj>> {
+        // SAFETY: both are alive; the result is borrowed from the dict.
+        let found = unsafe { py::PyDict_GetItemWithError(self.as_ptr(), key.as_ptr()) };
+        if found.is_null() {
+            return if Raised::is_set() { Err(Raised::already_set()) } else { Ok(None) };
+        }
+        // SAFETY: alive, the dict holds it.
+        Ok(Some(unsafe { Self::from_borrowed(found) }))
+    }
+
+    /// The items of any iterable.
+    pub fn collect(&self) -> PyResult<Vec<Obj>> {
+        // SAFETY: the object is alive; the list is new; its items are alive as
+        // long as the list, and cloned before it goes.
+        unsafe {
+            let list = Self::from_new(py::PySequence_List(self.as_ptr()))?;
+            let len = py::PyList_GET_SIZE(list.as_ptr());
+            Ok((0..len)
+                .map(|index| Self::from_borrowed(py::PyList_GET_ITEM(list.as_ptr(), index)))
+                .collect())
+        }
+    }
+
+    /// `float(self)`.
+    #[inline]
+    pub fn to_f64(&self) -> PyResult<f64> {
+        // SAFETY: the object is alive; -1.0 may be the value or an error.
+        let value = unsafe { py::PyFloat_AsDouble(self.as_ptr()) };
+        if value.to_bits() == (-1.0f64).to_bits() && Raised::is_set() {
+            return Err(Raised::already_set());
+        }
+        Ok(value)
+    }
+
+    /// The value of an int.
+    pub fn to_i64(&self) -> PyResult<i64> {
+        // SAFETY: the object is alive; -1 may be the value or an error.
+        let value = unsafe { py::PyLong_AsLongLong(self.as_ptr()) };
+        if value == -1 && Raised::is_set() {
+            return Err(Raised::already_set());
+        }
+        Ok(value)
+    }
+
+    /// Whether this is an int (or a subclass, such as bool).
+    pub fn is_int(&self) -> bool {
+        // SAFETY: the object is alive.
+        unsafe { py::PyLong_Check(self.as_ptr()) == 1 }
+    }
+
+    /// Whether this is a tuple.
+    pub fn is_tuple(&self) -> bool {
+        // SAFETY: the object is alive.
+        unsafe { py::PyTuple_Check(self.as_ptr()) == 1 }
+    }
+
+    /// The text of a str; lone surrogates become replacement characters.
+    pub fn to_string_lossy(&self) -> PyResult<String> {
+        // SAFETY: the object is alive; the bytes are a new reference and are
+        // read while it is held.
+        unsafe {
+            let bytes = Self::from_new(py::PyUnicode_AsEncodedString(
+                self.as_ptr(),
+                c"utf-8".as_ptr(),
+                c"replace".as_ptr(),
+            ))?;
+            let data = py::PyBytes_AS_STRING(bytes.as_ptr()).cast::<u8>();
+            let len = py::PyBytes_Size(bytes.as_ptr()).cast_unsigned();
+            Ok(String::from_utf8_lossy(std::slice::from_raw_parts(data, len)).into_owned())
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Exceptions: [`Raised`] says that one is set in the thread state.
+
+use std::ffi::{CString, c_int};
+
+use pyo3_ffi as py;
+
+use super::object::Obj;
+
+/// Marks that an exception is set in the thread state. Made only where that is
+/// so; whoever holds it must return it to CPython or consume it.
+#[must_use]
+#[derive(Debug)]
+pub struct Raised(());
+
+/// What fails as CPython functions fail.
+pub type PyResult<T> = Result<T, Raised>;
+
+/// Looks at one of the interpreter's own exception classes.
+pub fn builtin(place: *const *mut py::PyObject) -> &'static Obj {
+    // SAFETY: called with the address of a `PyExc_*` static only, which is set
+    // before any extension loads and lives as long as the interpreter.
+    unsafe { Obj::view(&*place) }
+}
+
+macro_rules! raise_functions {
+    ($($name:ident => $class:ident),* $(,)?) => {$(
+        #[doc = concat!("Raises `", stringify!($class), "` with a message.")]
+        #[cold]
+        pub fn $name(message: &str) -> Raised {
+            Self::with_message(builtin(&raw const py::$class), message)
+        }
+    )*};
+}
+
+impl Raised {
+    raise_functions! {
+        type_error => PyExc_TypeError,
+        value_error => PyExc_ValueError,
+        runtime_error => PyExc_RuntimeError,
+        attribute_error => PyExc_AttributeError,
+        import_error => PyExc_ImportError,
+        connection_error => PyExc_ConnectionError,
+        buffer_error => PyExc_BufferError,
+    }
+
+    /// An exception is set already, by the CPython call that just failed.
+    #[cold]
+    pub fn already_set() -> Self {
+        debug_assert!(Self::is_set(), "a failing CPython call sets an exception");
+        Self(())
+    }
+
+    /// Whether an exception is set.
+    pub fn is_set() -> bool {
+        // SAFETY: reads the thread state, lock held.
+        unsafe { !py::PyErr_Occurred().is_null() }
+    }
+
+    /// Turns CPython's `-1` into an error.
+    #[inline]
+    pub fn check(status: c_int) -> PyResult<c_int> {
+        if status == -1 { Err(Self::already_set()) } else { Ok(status) }
+    }
+
+    /// Raises `class(message)`.
+    #[cold]
+    pub fn with_message(class: &Obj, message: &str) -> Self {
+        let message = CString::new(message.replace('\0', "\\0")).unwrap_or_default();
+        // SAFETY: the class is alive; the message is copied.
+        unsafe { py::PyErr_SetString(class.as_ptr(), message.as_ptr()) };
+        Self(())
+    }
+
+    /// Raises `OSError(errno, strerror)`, of the subclass that fits.
+    #[cold]
+    pub fn os_error(errno: rustix::io::Errno) -> Self {
+        let class = builtin(&raw const py::PyExc_OSError);
+        let text = std::io::Error::from(errno).to_string();
+        // Rust appends " (os error N)"; CPython's strerror text stands alone.
+        let text = text.split(" (os error").next().unwrap_or(&text).to_owned();
+        let made = Obj::int(i64::from(errno.raw_os_error()))
+            .and_then(|number| Ok((number, Obj::str(&text)?)))
+            .and_then(|(number, text)| class.call2(&number, &text));
+        match made {
+            Ok(exception) => Self::raise(&exception),
+            Err(raised) => raised,
+        }
+    }
+
+    /// Raises an exception object.
+    pub fn raise(exception: &Obj) -> Self {
+        // SAFETY: both are alive.
+        unsafe { py::PyErr_SetObject(exception.type_ptr().cast(), exception.as_ptr()) };
+        Self(())
+    }
+
+    /// Takes the exception out of the thread state, with its traceback.
+    pub fn take(self) -> Obj {
+        // SAFETY: an exception is set (that is what `Raised` means); what comes
+        // out are new references, and a null value cannot be after normalising.
+        #[cfg(Py_3_12)]
+        let taken = unsafe { Obj::from_new(py::PyErr_GetRaisedException()) };
+        #[cfg(not(Py_3_12))]
+        // SAFETY: as above.
+        let taken = unsafe {
+            let (mut class, mut value, mut traceback) =
+                (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+            py::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback);
+            py::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback);
+            if !traceback.is_null() && !value.is_null() {
+                py::PyException_SetTraceback(value, traceback);
+            }
+            py::Py_XDECREF(class);
+            py::Py_XDECREF(traceback);
+            Obj::from_new(value)
+        };
+        taken.unwrap_or_else(|_| Obj::none())
+    }
+
+    /// Puts an exception back that was taken out, keeping its traceback.
+    pub fn restore(exception: Obj) -> Self {
+        #[cfg(Py_3_12)]
+        // SAFETY: gives the reference away.
+        unsafe {
+            py::PyErr_SetRaisedException(exception.into_ptr());
+        }
+        #[cfg(not(Py_3_12))]
+        // SAFETY: gives three references away, of which the traceback may be null.
+        unsafe {
+            let class = exception.class().into_ptr();
+            let traceback = py::PyException_GetTraceback(exception.as_ptr());
+            py::PyErr_Restore(class, exception.into_ptr(), traceback);
+        }
+        Self(())
+    }
+
+    /// Drops the exception.
+    pub fn clear(self) {
+        // SAFETY: lock held.
+        unsafe { py::PyErr_Clear() };
+    }
+
+    /// Whether the exception is an instance of `class`.
+    pub fn matches(&self, class: &Obj) -> bool {
+        // SAFETY: the class is alive.
+        unsafe { py::PyErr_ExceptionMatches(class.as_ptr()) == 1 }
+    }
+
+    /// Whether it is one that must leave the loop: `KeyboardInterrupt` or
+    /// `SystemExit`.
+    pub fn escapes(&self) -> bool {
+        self.matches(builtin(&raw const py::PyExc_KeyboardInterrupt))
+            || self.matches(builtin(&raw const py::PyExc_SystemExit))
+    }
+
+    /// Drops the exception if it is an instance of `class`, else hands it on.
+    pub fn catch(self, class: &Obj) -> PyResult<()> {
+        if self.matches(class) {
+            self.clear();
+            Ok(())
+        } else {
+            Err(self)
+        }
+    }
+
+    /// Reports the exception through `sys.unraisablehook`: for places that
+    /// have nobody to raise to.
+    pub fn unraisable(self, about: &Obj) {
+        // SAFETY: an exception is set; the object is alive.
+        unsafe { py::PyErr_WriteUnraisable(about.as_ptr()) };
+    }
+}

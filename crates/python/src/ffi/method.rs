@@ -1,0 +1,317 @@
+//! Method and property tables, and the trampolines between CPython and Rust.
+//!
+//! A Rust function becomes a C function by its *type*: every function item has a
+//! type of its own without size, so a generic `extern "C"` function knows which
+//! one to call without being told at run time.
+//!
+//! Panics stop here: a trampoline turns a panic into a `PanicError`, which then
+//! goes the way of every exception.
+
+use std::any::Any;
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3_ffi as py;
+
+use super::args::Args;
+use super::error::{PyResult, Raised};
+use super::gil::Global;
+use super::native::{NativeType, Py};
+use super::object::Obj;
+
+/// The class of exceptions that panics become.
+pub static PANIC_ERROR: Global<Obj> = Global::new();
+
+/// Runs `body`; a panic raises `PanicError` and gives `failed`.
+#[inline]
+pub(super) fn guard<R>(failed: R, body: impl FnOnce() -> R) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => value,
+        Err(payload) => {
+            let _raised = raise_panic(&*payload);
+            failed
+        }
+    }
+}
+
+/// Runs `body`; a panic becomes a raised `PanicError`.
+#[inline]
+pub fn catch_panic<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(raise_panic(&*payload)))
+}
+
+#[cold]
+fn raise_panic(payload: &(dyn Any + Send)) -> Raised {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown".to_owned());
+    let message = format!("Rust code panicked: {text}");
+    match PANIC_ERROR.try_get() {
+        Some(class) => Raised::with_message(class, &message),
+        None => Raised::runtime_error(&message),
+    }
+}
+
+/// What a C function returns for a Rust result.
+#[inline]
+pub(super) fn to_ptr(result: PyResult<Obj>) -> *mut py::PyObject {
+    result.map_or(ptr::null_mut(), Obj::into_ptr)
+}
+
+/// What a method may return.
+pub trait IntoObj {
+    /// As a Python object.
+    fn into_obj(self) -> PyResult<Obj>;
+}
+
+impl IntoObj for Obj {
+    #[inline]
+    fn into_obj(self) -> PyResult<Obj> {
+        Ok(self)
+    }
+}
+
+impl IntoObj for () {
+    #[inline]
+    fn into_obj(self) -> PyResult<Obj> {
+        Ok(Obj::none())
+    }
+}
+
+impl IntoObj for bool {
+    #[inline]
+    fn into_obj(self) -> PyResult<Obj> {
+        Ok(Obj::bool(self))
+    }
+}
+
+impl IntoObj for f64 {
+    #[inline]
+    fn into_obj(self) -> PyResult<Obj> {
+        Obj::float(self)
+    }
+}
+
+impl IntoObj for usize {
+    fn into_obj(self) -> PyResult<Obj> {
+        Obj::size(self)
+    }
+}
+
+impl IntoObj for Option<Obj> {
+    fn into_obj(self) -> PyResult<Obj> {
+        Ok(self.unwrap_or_else(Obj::none))
+    }
+}
+
+/// The value of a type without size.
+#[inline]
+pub(super) fn conjure<F: Copy>() -> F {
+    const { assert!(size_of::<F>() == 0, "a function item or a closure that captures nothing") };
+    // SAFETY: a value without size has no bytes that could be wrong, and one
+    // exists: the tables below take it by value.
+    unsafe { MaybeUninit::uninit().assume_init() }
+}
+
+/// The method table of a native type.
+pub struct Methods<T>(Vec<py::PyMethodDef>, PhantomData<T>);
+
+impl<T: NativeType> Methods<T> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self(Vec::new(), PhantomData)
+    }
+
+    fn add(
+        mut self,
+        name: &'static CStr,
+        function: py::PyMethodDefPointer,
+        flags: c_int,
+        doc: &'static CStr,
+    ) -> Self {
+        self.0.push(py::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: function,
+            ml_flags: flags,
+            ml_doc: doc.as_ptr(),
+        });
+        self
+    }
+
+    /// A method with any arguments.
+    pub fn args<F, R>(self, name: &'static CStr, doc: &'static CStr, _function: F) -> Self
+    where
+        F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        let function = py::PyMethodDefPointer { PyCFunctionFastWithKeywords: with_args::<T, F, R> };
+        self.add(name, function, py::METH_FASTCALL | py::METH_KEYWORDS, doc)
+    }
+
+    /// A method without arguments.
+    pub fn noargs<F, R>(self, name: &'static CStr, doc: &'static CStr, _function: F) -> Self
+    where
+        F: Fn(&Py<T>) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        let function = py::PyMethodDefPointer { PyCFunction: without_args::<T, F, R> };
+        self.add(name, function, py::METH_NOARGS, doc)
+    }
+
+    /// A method with one positional argument.
+    pub fn one<F, R>(self, name: &'static CStr, doc: &'static CStr, _function: F) -> Self
+    where
+        F: Fn(&Py<T>, &Obj) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        let function = py::PyMethodDefPointer { PyCFunction: with_one::<T, F, R> };
+        self.add(name, function, py::METH_O, doc)
+    }
+
+    /// Gives the table to the type, which keeps it for ever.
+    pub(super) fn leak(mut self) -> *const c_void {
+        self.0.push(py::PyMethodDef::zeroed());
+        self.0.leak().as_ptr().cast()
+    }
+}
+
+unsafe extern "C" fn with_args<T, F, R>(
+    this: *mut py::PyObject,
+    args: *const *mut py::PyObject,
+    nargs: py::Py_ssize_t,
+    names: *mut py::PyObject,
+) -> *mut py::PyObject
+where
+    T: NativeType,
+    F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: the method descriptor has checked the type of `this`, and
+        // passes arguments as vectorcall defines them.
+        let (this, args) = unsafe { (Py::view(&this), Args::new(args, nargs, names)) };
+        to_ptr(conjure::<F>()(this, &args).and_then(R::into_obj))
+    })
+}
+
+unsafe extern "C" fn without_args<T, F, R>(
+    this: *mut py::PyObject,
+    _: *mut py::PyObject,
+) -> *mut py::PyObject
+where
+    T: NativeType,
+    F: Fn(&Py<T>) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: the method descriptor has checked the type of `this`.
+        let this = unsafe { Py::view(&this) };
+        to_ptr(conjure::<F>()(this).and_then(R::into_obj))
+    })
+}
+
+unsafe extern "C" fn with_one<T, F, R>(
+    this: *mut py::PyObject,
+    arg: *mut py::PyObject,
+) -> *mut py::PyObject
+where
+    T: NativeType,
+    F: Fn(&Py<T>, &Obj) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: the method descriptor has checked the type of `this`; the
+        // argument is alive during the call.
+        let (this, arg) = unsafe { (Py::view(&this), Obj::view(&arg)) };
+        to_ptr(conjure::<F>()(this, arg).and_then(R::into_obj))
+    })
+}
+
+/// The property table of a native type.
+pub struct Properties<T>(Vec<py::PyGetSetDef>, PhantomData<T>);
+
+impl<T: NativeType> Properties<T> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self(Vec::new(), PhantomData)
+    }
+
+    /// A property that can only be read.
+    pub fn get<G, R>(mut self, name: &'static CStr, _get: G) -> Self
+    where
+        G: Fn(&Py<T>) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        self.0.push(py::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(getter::<T, G, R>),
+            ..py::PyGetSetDef::default()
+        });
+        self
+    }
+
+    /// A property that can be read and written. The setter is not called for
+    /// `del`, which raises `AttributeError`.
+    pub fn get_set<G, R, S>(mut self, name: &'static CStr, _get: G, _set: S) -> Self
+    where
+        G: Fn(&Py<T>) -> PyResult<R> + Copy,
+        R: IntoObj,
+        S: Fn(&Py<T>, &Obj) -> PyResult<()> + Copy,
+    {
+        self.0.push(py::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(getter::<T, G, R>),
+            set: Some(setter::<T, S>),
+            ..py::PyGetSetDef::default()
+        });
+        self
+    }
+
+    /// Gives the table to the type, which keeps it for ever.
+    pub(super) fn leak(mut self) -> *const c_void {
+        self.0.push(py::PyGetSetDef::default());
+        self.0.leak().as_ptr().cast()
+    }
+}
+
+unsafe extern "C" fn getter<T, G, R>(
+    this: *mut py::PyObject,
+    _closure: *mut c_void,
+) -> *mut py::PyObject
+where
+    T: NativeType,
+    G: Fn(&Py<T>) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: the descriptor has checked the type of `this`.
+        let this = unsafe { Py::view(&this) };
+        to_ptr(conjure::<G>()(this).and_then(R::into_obj))
+    })
+}
+
+unsafe extern "C" fn setter<T, S>(
+    this: *mut py::PyObject,
+    value: *mut py::PyObject,
+    _closure: *mut c_void,
+) -> c_int
+where
+    T: NativeType,
+    S: Fn(&Py<T>, &Obj) -> PyResult<()> + Copy,
+{
+    guard(-1, || {
+        if value.is_null() {
+            let _raised = Raised::attribute_error("cannot delete attribute");
+            return -1;
+        }
+        // SAFETY: the descriptor has checked the type of `this`; the value is
+        // alive during the call.
+        let (this, value) = unsafe { (Py::view(&this), Obj::view(&value)) };
+        conjure::<S>()(this, value).map_or(-1, |()| 0)
+    })
+}

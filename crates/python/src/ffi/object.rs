@@ -1,0 +1,236 @@
+//! [`Obj`]: an owned reference to a Python object, and what any object can do.
+
+use std::ffi::CStr;
+use std::ptr::NonNull;
+
+use pyo3_ffi as py;
+
+use super::error::{PyResult, Raised};
+use super::names::Name;
+
+/// A strong reference. Cloning and dropping change the reference count, so both
+/// need the interpreter's lock (see the folder's invariant).
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Obj(NonNull<py::PyObject>);
+
+impl Clone for Obj {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: the pointer is alive, and the lock is held.
+        unsafe { py::Py_INCREF(self.as_ptr()) };
+        Self(self.0)
+    }
+}
+
+impl Drop for Obj {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this reference is ours to give back, and the lock is held.
+        unsafe { py::Py_DECREF(self.as_ptr()) };
+    }
+}
+
+impl Obj {
+    /// Takes over a new reference; null means that an exception was raised.
+    ///
+    /// # Safety
+    /// `ptr` is null with an exception set, or a reference that the caller owns.
+    #[inline]
+    pub unsafe fn from_new(ptr: *mut py::PyObject) -> PyResult<Self> {
+        NonNull::new(ptr).map(Self).ok_or_else(Raised::already_set)
+    }
+
+    /// Makes an own reference of a borrowed one.
+    ///
+    /// # Safety
+    /// `ptr` is a live object.
+    #[inline]
+    pub unsafe fn from_borrowed(ptr: *mut py::PyObject) -> Self {
+        // SAFETY: alive, says the caller.
+        unsafe {
+            py::Py_INCREF(ptr);
+            Self(NonNull::new_unchecked(ptr))
+        }
+    }
+
+    /// Looks at a place that holds a borrowed pointer as at an `Obj`.
+    ///
+    /// # Safety
+    /// `place` holds a live object for as long as `'a`.
+    #[inline]
+    pub unsafe fn view<'a>(place: &'a *mut py::PyObject) -> &'a Self {
+        // SAFETY: `Obj` is a transparent non-null pointer, and the caller says
+        // that the pointer is alive.
+        unsafe { &*std::ptr::from_ref(place).cast::<Self>() }
+    }
+
+    /// The pointer, still owned by `self`.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut py::PyObject {
+        self.0.as_ptr()
+    }
+
+    /// Gives the reference to the caller.
+    #[inline]
+    pub fn into_ptr(self) -> *mut py::PyObject {
+        let ptr = self.as_ptr();
+        std::mem::forget(self);
+        ptr
+    }
+
+    /// `None`.
+    #[inline]
+    pub fn none() -> Self {
+        // SAFETY: `None` lives as long as the interpreter.
+        unsafe { Self::from_borrowed(py::Py_None()) }
+    }
+
+    /// Whether this is `None`.
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        // SAFETY: reads the address of a static.
+        self.as_ptr() == unsafe { py::Py_None() }
+    }
+
+    /// `self`, or nothing if it is `None`.
+    pub fn non_none(&self) -> Option<&Self> {
+        (!self.is_none()).then_some(self)
+    }
+
+    /// Identity.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    /// The object's type, as a pointer to compare.
+    #[inline]
+    pub fn type_ptr(&self) -> *mut py::PyTypeObject {
+        // SAFETY: the object is alive.
+        unsafe { py::Py_TYPE(self.as_ptr()) }
+    }
+
+    /// Whether the object's type is exactly `class`.
+    #[inline]
+    pub fn is_exactly(&self, class: &Self) -> bool {
+        self.type_ptr().cast() == class.as_ptr()
+    }
+
+    /// `isinstance(self, class)`.
+    pub fn is_instance(&self, class: &Self) -> PyResult<bool> {
+        // SAFETY: both are alive.
+        Raised::check(unsafe { py::PyObject_IsInstance(self.as_ptr(), class.as_ptr()) })
+            .map(|answer| answer == 1)
+    }
+
+    /// The object's type.
+    pub fn class(&self) -> Self {
+        // SAFETY: an object keeps its type alive.
+        unsafe { Self::from_borrowed(self.type_ptr().cast()) }
+    }
+
+    /// `self.name`.
+    #[inline]
+    pub fn getattr(&self, name: &Name) -> PyResult<Self> {
+        // SAFETY: both are alive; the result is a new reference.
+        unsafe { Self::from_new(py::PyObject_GetAttr(self.as_ptr(), name.as_obj().as_ptr())) }
+    }
+
+    /// `self.name`, by a name that is used once or seldom.
+    pub fn attr(&self, name: &CStr) -> PyResult<Self> {
+        // SAFETY: the object is alive; the result is a new reference.
+        unsafe { Self::from_new(py::PyObject_GetAttrString(self.as_ptr(), name.as_ptr())) }
+    }
+
+    /// `getattr(self, name, None)`, where other errors than a missing attribute
+    /// are errors.
+    pub fn attr_or_none(&self, name: &CStr) -> PyResult<Self> {
+        self.attr(name).or_else(|raised| {
+            raised.catch(attribute_error())?;
+            Ok(Self::none())
+        })
+    }
+
+    /// Truth value.
+    pub fn is_true(&self) -> PyResult<bool> {
+        // SAFETY: the object is alive.
+        Raised::check(unsafe { py::PyObject_IsTrue(self.as_ptr()) }).map(|answer| answer == 1)
+    }
+
+    /// Whether the object can be called.
+    pub fn is_callable(&self) -> bool {
+        // SAFETY: the object is alive.
+        unsafe { py::PyCallable_Check(self.as_ptr()) == 1 }
+    }
+
+    /// `len(self)`.
+    pub fn len(&self) -> PyResult<usize> {
+        // SAFETY: the object is alive.
+        let len = unsafe { py::PyObject_Size(self.as_ptr()) };
+        usize::try_from(len).map_err(|_| Raised::already_set())
+    }
+
+    /// `self == other`.
+    pub fn equals(&self, other: &Self) -> PyResult<bool> {
+        // SAFETY: both are alive.
+        Raised::check(unsafe {
+            py::PyObject_RichCompareBool(self.as_ptr(), other.as_ptr(), py::Py_EQ)
+        })
+        .map(|answer| answer == 1)
+    }
+
+    /// `repr(self)` for use in a message; a failing `__repr__` gives the type's
+    /// name instead.
+    pub fn repr_lossy(&self) -> String {
+        // SAFETY: the object is alive; the result is a new reference.
+        let repr = unsafe { Self::from_new(py::PyObject_Repr(self.as_ptr())) };
+        match repr.and_then(|repr| repr.to_string_lossy()) {
+            Ok(text) => text,
+            Err(raised) => {
+                raised.clear();
+                format!("<{}>", self.type_name())
+            }
+        }
+    }
+
+    /// `type(self).__name__`.
+    pub fn type_name(&self) -> String {
+        match self.class().attr(c"__name__").and_then(|name| name.to_string_lossy()) {
+            Ok(name) => name,
+            Err(raised) => {
+                raised.clear();
+                "object".to_owned()
+            }
+        }
+    }
+}
+
+fn attribute_error() -> &'static Obj {
+    super::error::builtin(&raw const py::PyExc_AttributeError)
+}
+
+/// What tells one C function or C type from another.
+impl Obj {
+    /// The C name of the object's type, such as `_asyncio.TaskStepMethWrapper`.
+    pub fn type_c_name(&self) -> &CStr {
+        // SAFETY: a type's name is a C string that lives as long as the type,
+        // which the object keeps alive.
+        unsafe { CStr::from_ptr((*self.type_ptr()).tp_name) }
+    }
+
+    /// Address and name of the C function behind a built-in function object.
+    #[inline]
+    pub fn builtin_function(&self) -> Option<(usize, &CStr)> {
+        // SAFETY: after the type check the object has the layout of a built-in
+        // function, whose definition outlives it.
+        unsafe {
+            if self.type_ptr() != &raw mut py::PyCFunction_Type {
+                return None;
+            }
+            let definition = (*self.as_ptr().cast::<py::PyCFunctionObject>()).m_ml;
+            let address = (*definition).ml_meth.PyCFunction as usize;
+            Some((address, CStr::from_ptr((*definition).ml_name)))
+        }
+    }
+}

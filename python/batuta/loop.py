@@ -1,0 +1,267 @@
+"""The event loop: native scheduling and I/O under asyncio's own cold code.
+
+Role: ``EventLoop`` joins two bases. ``_batuta.NativeLoop`` comes first and owns
+all that runs often: ready queue, timers, descriptors, transports, the run loop.
+``asyncio.BaseEventLoop`` and a few functions of the interpreter's own Unix loop
+supply what runs once per program or per connection, so every keyword of the
+running Python version is there by construction.
+
+Ownership: a loop owns its descriptors until ``close()``. Thread: a loop is run
+by one thread; other threads use ``call_soon_threadsafe()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import sys
+import threading
+import warnings
+import weakref
+from asyncio import constants, events, sslproto, unix_events
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from batuta import _batuta, processes
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+# Looked up once: a program (or `batuta.install()`) may replace the name later.
+_UnixLoop = unix_events._UnixSelectorEventLoop
+
+# Cold methods of the interpreter's own Unix loop that stand on nothing but what
+# a Batuta loop has, too. What they do per call is one system call and a few
+# look-ups; each runs once per signal, connection or server.
+_BORROWED = (
+    "_accept_connection",
+    "_accept_connection2",
+    "_check_signal",
+    "_handle_signal",
+    "_make_datagram_transport",
+    "_make_read_pipe_transport",
+    "_make_write_pipe_transport",
+    "_sendfile_native",
+    "_sock_accept",
+    "_sock_connect",
+    "_sock_connect_cb",
+    "_sock_read_done",
+    "_sock_recv",
+    "_sock_recv_into",
+    "_sock_recvfrom",
+    "_sock_recvfrom_into",
+    "_sock_sendall",
+    "_sock_sendfile_native",
+    "_sock_sendfile_native_impl",
+    "_sock_sendfile_update_filepos",
+    "_sock_add_cancellation_callback",
+    "_sock_sendto",
+    "_sock_write_done",
+    "_start_serving",
+    "create_unix_connection",
+    "create_unix_server",
+    "sock_accept",
+    "sock_connect",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_recvfrom_into",
+    "sock_sendall",
+    "sock_sendto",
+)
+
+
+class _WakeupEnd:
+    """Where signals are written: stands for the socket that asyncio's own loop
+    gives to ``signal.set_wakeup_fd()``."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+
+class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
+    """asyncio's event loop, native. See "Event loop" in asyncio's documentation."""
+
+    def __init__(self) -> None:
+        asyncio.BaseEventLoop.__init__(self)
+        self._signal_handlers: dict[int, asyncio.Handle] = {}
+        self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._unix_server_sockets: dict[socket.socket, int] = {}
+        self._csock: _WakeupEnd | None = _WakeupEnd(self._signal_fd)
+        self._watcher = processes.ChildWatcher(self)
+
+    # Running
+
+    def run_forever(self) -> None:
+        """Run until ``stop()`` is called.
+
+        Raises:
+            RuntimeError: the loop is closed, or a loop runs in this thread.
+        """
+        self._check_closed()
+        self._check_running()
+        self._set_coroutine_origin_tracking(self._debug)
+        former_hooks = sys.get_asyncgen_hooks()
+        former_wakeup_fd = None
+        try:
+            self._thread_id = threading.get_ident()
+            sys.set_asyncgen_hooks(
+                firstiter=self._asyncgen_firstiter_hook,
+                finalizer=self._asyncgen_finalizer_hook,
+            )
+            events._set_running_loop(self)
+            former_wakeup_fd = self._watch_signals()
+            self._run_turns()
+        finally:
+            if former_wakeup_fd is not None:
+                self._unwatch_signals(former_wakeup_fd)
+            self._stopping = False
+            self._thread_id = None
+            events._set_running_loop(None)
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*former_hooks)
+
+    def close(self) -> None:
+        """Close the loop: pending callbacks are dropped, the executor is told to
+        shut down without waiting.
+
+        Raises:
+            RuntimeError: the loop is running.
+        """
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        if not sys.is_finalizing():
+            for signum in list(self._signal_handlers):
+                self.remove_signal_handler(signum)
+        elif self._signal_handlers:
+            warnings.warn(
+                f"Closing the loop {self!r} on interpreter shutdown stage, "
+                "skipping signal handlers removal",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+            self._signal_handlers.clear()
+        asyncio.BaseEventLoop.close(self)
+        self._csock = None
+        self._close_native()
+
+    # Signals: CPython's C handler writes each signal's number to our pipe. The
+    # pipe is watched whenever the loop runs in the main thread, with or without
+    # handlers, so that a signal that arrives just before the loop goes to sleep
+    # wakes it, and Ctrl-C is never lost.
+
+    def _watch_signals(self) -> int | None:
+        if threading.current_thread() is not threading.main_thread():
+            return None
+        former = signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
+        if former not in (-1, self._signal_fd):
+            # Somebody else's: theirs stays.
+            signal.set_wakeup_fd(former, warn_on_full_buffer=False)
+            return None
+        return former
+
+    def _unwatch_signals(self, former: int) -> None:
+        if not self._signal_handlers:
+            signal.set_wakeup_fd(former)
+
+    add_signal_handler = _UnixLoop.add_signal_handler
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Remove a handler; return whether there was one.
+
+        Raises:
+            ValueError, RuntimeError: `sig` is no signal, or cannot be handled.
+        """
+        removed = _UnixLoop.remove_signal_handler(self, sig)
+        if self.is_running() and not self._signal_handlers:
+            self._watch_signals()
+        return removed
+
+    # Transports and servers
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.Server | None = None,
+    ) -> asyncio.Transport:
+        return asyncio.selector_events._SelectorSocketTransport(
+            self, sock, protocol, waiter, extra, server
+        )
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext,
+        waiter: asyncio.Future[Any] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.Server | None = None,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+    ) -> asyncio.Transport:
+        ssl_protocol = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
+        return ssl_protocol._app_transport
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        inode = self._unix_server_sockets.pop(sock, None)
+        path = sock.getsockname() if inode is not None else None
+        self._remove_reader(sock.fileno())
+        sock.close()
+        if path is not None:
+            _remove_socket_file(path, inode)
+
+    # Child processes
+
+    async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
+        return await processes.make_transport(self, *args, **kwargs)
+
+
+def _remove_socket_file(path: str, inode: int | None) -> None:
+    """Remove a Unix server's socket file if it is still the one it made."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISSOCK(status.st_mode) and status.st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        asyncio.log.logger.error(
+            "Unable to clean up listening UNIX socket %r: %r", path, error
+        )
+
+
+def _borrow() -> None:
+    for name in _BORROWED:
+        function: Callable[..., Any] | None = getattr(_UnixLoop, name, None)
+        if function is not None:
+            setattr(EventLoop, name, function)
+
+
+_borrow()
+

@@ -1,0 +1,133 @@
+"""Child processes: spawning by the standard library, reaping through pidfds.
+
+Role: ``make_transport`` is the loop's ``_make_subprocess_transport``;
+``ChildWatcher`` tells a callback when a child has ended, by a pidfd that the
+loop watches (Linux 5.3), or by a waiting thread where there is none.
+
+Ownership: a watcher owns the pidfds until their child has ended. Thread: the
+loop's; a fallback thread only hands its result to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import warnings
+from asyncio import events, unix_events
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batuta.loop import EventLoop
+
+# `_child_watcher_callback(pid, returncode, transport)` of asyncio's watchers.
+_Callback = Callable[..., object]
+
+
+class ChildWatcher:
+    """Watches child processes for one loop."""
+
+    def __init__(self, loop: EventLoop) -> None:
+        self._loop = loop
+
+    def add_child_handler(self, pid: int, callback: _Callback, *args: Any) -> None:
+        """Call ``callback(pid, returncode, *args)`` in the loop when `pid` has ended."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            threading.Thread(
+                target=self._wait_in_thread,
+                args=(pid, callback, args),
+                name=f"batuta-waitpid-{pid}",
+                daemon=True,
+            ).start()
+        else:
+            self._loop._add_reader(pidfd, self._child_ended, pidfd, pid, callback, args)
+
+    def _child_ended(
+        self, pidfd: int, pid: int, callback: _Callback, args: tuple[Any, ...]
+    ) -> None:
+        self._loop._remove_reader(pidfd)
+        os.close(pidfd)
+        callback(pid, _reap(pid), *args)
+
+    def _wait_in_thread(self, pid: int, callback: _Callback, args: tuple[Any, ...]) -> None:
+        returncode = _reap(pid)
+        try:
+            self._loop.call_soon_threadsafe(callback, pid, returncode, *args)
+        except RuntimeError:
+            asyncio.log.logger.warning("Loop %r that handles pid %r is closed", self._loop, pid)
+
+
+def _reap(pid: int) -> int:
+    """Collect a child that has ended; its exit status as ``Popen`` gives it."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        # Somebody else has collected it: its status is lost.
+        asyncio.log.logger.warning(
+            "child process pid %d exit status already read: will report returncode 255", pid
+        )
+        return 255
+    return os.waitstatus_to_exitcode(status)
+
+
+def _chosen_watcher() -> Any:
+    """The child watcher that the program has set on its policy (Python 3.11 to
+    3.13), if it is not the kind that asyncio chooses by itself."""
+    if not hasattr(events, "get_child_watcher"):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            watcher = events.get_child_watcher()
+        except NotImplementedError:
+            return None
+    own = (unix_events.ThreadedChildWatcher, unix_events.PidfdChildWatcher)
+    return None if type(watcher) in own else watcher
+
+
+async def make_transport(
+    loop: EventLoop,
+    protocol: asyncio.SubprocessProtocol,
+    args: Any,
+    shell: bool,
+    stdin: Any,
+    stdout: Any,
+    stderr: Any,
+    bufsize: int,
+    extra: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> asyncio.SubprocessTransport:
+    """Start a child process and return its transport.
+
+    Raises:
+        RuntimeError: the program has set a child watcher that is not active.
+        OSError: the program cannot be started.
+    """
+    watcher = _chosen_watcher()
+    if watcher is not None and not watcher.is_active():
+        raise RuntimeError(
+            "asyncio.get_child_watcher() is not activated, subprocess support is not installed."
+        )
+    waiter = loop.create_future()
+    transport = unix_events._UnixSubprocessTransport(
+        loop, protocol, args, shell, stdin, stdout, stderr, bufsize,
+        waiter=waiter, extra=extra, **kwargs,
+    )
+
+    def ended(pid: int, returncode: int, transport: Any) -> None:
+        # A foreign watcher may call from a thread of its own.
+        loop.call_soon_threadsafe(transport._process_exited, returncode)
+
+    (watcher or loop._watcher).add_child_handler(transport.get_pid(), ended, transport)
+    try:
+        await waiter
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException:
+        transport.close()
+        await transport._wait()
+        raise
+    return transport

@@ -1,0 +1,149 @@
+"""Handle and TimerHandle as user code sees them: type, order, equality, repr, attributes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import re
+import weakref
+
+import pytest
+
+
+def callback(*args: object) -> None:
+    """A callback whose name shows in a repr."""
+
+
+def test_the_types_are_those_of_asyncio(loop: asyncio.AbstractEventLoop) -> None:
+    soon = loop.call_soon(callback)
+    later = loop.call_later(1, callback)
+    at = loop.call_at(1, callback)
+    threadsafe = loop.call_soon_threadsafe(callback)
+    assert isinstance(soon, asyncio.Handle)
+    assert isinstance(threadsafe, asyncio.Handle)
+    assert isinstance(later, asyncio.TimerHandle)
+    assert isinstance(at, asyncio.TimerHandle)
+    assert not isinstance(soon, asyncio.TimerHandle)
+
+
+def test_when_is_the_time_on_the_clock_of_the_loop(loop: asyncio.AbstractEventLoop) -> None:
+    assert loop.call_at(1234.5, callback).when() == 1234.5
+    before = loop.time()
+    handle = loop.call_later(10, callback)
+    assert before + 10 <= handle.when() <= loop.time() + 10
+
+
+def test_cancelled_says_so(loop: asyncio.AbstractEventLoop) -> None:
+    for handle in (loop.call_soon(callback), loop.call_later(1, callback)):
+        assert handle.cancelled() is False
+        handle.cancel()
+        assert handle.cancelled() is True
+        handle.cancel()
+        assert handle.cancelled() is True
+
+
+def test_timer_handles_compare_by_time(loop: asyncio.AbstractEventLoop) -> None:
+    early = loop.call_at(100, callback)
+    late = loop.call_at(200, callback)
+    twin = loop.call_at(100, callback)
+    other = loop.call_at(100, callback, "argument")
+    assert early < late
+    assert late > early
+    assert early <= twin
+    assert early >= twin
+    assert not early < twin
+    assert early == twin
+    assert early != other
+    assert early != late
+    assert sorted([late, early]) == [early, late]
+    assert hash(early) == hash(twin) == hash(100.0)
+
+
+def test_timer_handles_do_not_compare_with_other_things(loop: asyncio.AbstractEventLoop) -> None:
+    timer = loop.call_at(100, callback)
+    assert timer != 100
+    assert (timer == loop.call_soon(callback)) is False
+    with pytest.raises(TypeError):
+        timer < 100  # type: ignore[operator]  # noqa: B015
+
+
+def test_cancelled_timers_are_not_equal_to_live_ones(loop: asyncio.AbstractEventLoop) -> None:
+    live = loop.call_at(100, callback)
+    cancelled = loop.call_at(100, callback)
+    cancelled.cancel()
+    assert live != cancelled
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_the_repr_names_the_callback_and_where_it_is(
+    loop: asyncio.AbstractEventLoop, debug: bool
+) -> None:
+    """As the interpreter's own handles do; whether arguments show depends on version and debug."""
+    loop.set_debug(debug)
+
+    def words(handle: asyncio.Handle) -> str:
+        return re.sub(r" created at .*", "", repr(handle))
+
+    own = asyncio.Handle(callback, (1, "x"), loop)
+    assert words(loop.call_soon(callback, 1, "x")) == words(own)
+    assert words(own).startswith("<Handle callback(")
+    timer = asyncio.TimerHandle(123.5, callback, ("y",), loop)
+    assert words(loop.call_at(123.5, callback, "y")) == words(timer)
+    assert words(timer).startswith("<TimerHandle when=123.5 callback(")
+
+
+def test_the_repr_of_a_cancelled_handle_says_so(loop: asyncio.AbstractEventLoop) -> None:
+    soon, timer = loop.call_soon(callback), loop.call_at(5, callback)
+    soon.cancel()
+    timer.cancel()
+    assert repr(soon) == "<Handle cancelled>"
+    assert repr(timer) == "<TimerHandle cancelled when=5>"
+
+
+def test_the_repr_in_debug_mode_says_where_the_handle_was_made(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    loop.set_debug(True)
+    for handle in (loop.call_soon(callback), loop.call_later(1, callback)):
+        assert re.search(r"created at \S*test_handles\.py:\d+>$", repr(handle)), repr(handle)
+    cancelled = loop.call_soon(callback)
+    cancelled.cancel()
+    assert re.search(
+        r"<Handle cancelled callback\(\).* created at \S*test_handles\.py:\d+>$", repr(cancelled)
+    ), repr(cancelled)
+
+
+def test_handles_can_be_referred_to_weakly(loop: asyncio.AbstractEventLoop) -> None:
+    for handle in (loop.call_soon(callback), loop.call_later(1, callback)):
+        assert weakref.ref(handle)() is handle
+
+
+def test_private_names_that_libraries_read_are_there(loop: asyncio.AbstractEventLoop) -> None:
+    handle = loop.call_soon(callback, 1)
+    assert handle._callback is callback  # type: ignore[attr-defined]
+    assert tuple(handle._args) == (1,)  # type: ignore[attr-defined]
+    assert handle._cancelled is False  # type: ignore[attr-defined]
+    assert handle._loop is loop  # type: ignore[attr-defined]
+    timer = loop.call_at(77, callback)
+    assert timer._when == 77  # type: ignore[attr-defined]
+    assert timer._scheduled is True  # type: ignore[attr-defined]
+
+
+def test_the_context_of_a_handle_can_be_read_where_python_has_that(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    if not hasattr(asyncio.Handle, "get_context"):
+        pytest.skip("Handle.get_context is new in Python 3.12")
+    context = contextvars.copy_context()
+    assert loop.call_soon(callback, context=context).get_context() is context
+    assert loop.call_later(1, callback, context=context).get_context() is context
+
+
+def test_a_handle_made_by_hand_works_with_the_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Libraries build asyncio.Handle themselves and run it."""
+    ran: list[int] = []
+    handle = asyncio.Handle(ran.append, (1,), loop)
+    loop.call_soon(handle._run)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert ran == [1]

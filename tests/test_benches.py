@@ -1,0 +1,245 @@
+"""The benchmark suite does the work it times, and reports what goes wrong.
+
+No test here looks at how fast anything is: counts are tiny and the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
+
+from benches import cli, environments, load, wire, worker
+from benches.child import Worker, WorkerFailed
+from benches.contestants import CONTESTANTS, Contestant
+from benches.drivers import FIGURES, EchoDriver, Settings
+from benches.rows import ROWS, echo, scheduling, select
+from benches.runner import run_row
+
+TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.05, warm_up=0.02)
+START: dict[str, Any] = {"package": "asyncio", "distribution": None, "cores": []}
+
+needs_load = pytest.mark.skipif(
+    not (os.environ.get(load.BINARY_VARIABLE) or shutil.which("cargo", path=load.cargo_path())),
+    reason="cargo is not installed: the load generator is built with it",
+)
+loops = pytest.mark.parametrize(
+    "loop",
+    [
+        "stock",
+        pytest.param(
+            "batuta",
+            marks=pytest.mark.skipif(
+                not importlib.util.find_spec("batuta"),
+                reason="Batuta is not built into this Python",
+            ),
+        ),
+    ],
+)
+
+
+def entrant(name: str) -> dict[str, tuple[Contestant, Path]]:
+    return {name: (CONTESTANTS[name], Path(sys.executable))}
+
+
+def quiet(_text: str) -> None:
+    pass
+
+
+# The rows
+
+
+@loops
+@pytest.mark.parametrize("row", scheduling.ROWS, ids=lambda row: row.name)
+def test_scheduling_row_measures_work_done_on_the_loop_it_names(
+    row: scheduling.SchedulingRow, loop: str
+) -> None:
+    result = run_row(row, entrant(loop), TINY, quiet)
+    assert result.failures == {}
+    package = CONTESTANTS[loop].package
+    assert result.identities[loop]["type"].partition(".")[0] == package
+    sample = result.rounds[0].samples[loop]
+    assert sample.raw["operations"] == row.rounded(round(row.count * TINY.scale))
+    assert set(sample.figures) == {figure.key for figure in FIGURES["scheduling"]}
+    # A microsecond is a thousand nanoseconds: the bounds catch a wrong unit, not a slow machine.
+    assert 5 < sample.figures["cpu_ns"] < 10_000_000
+    assert sample.figures["wall_ns"] > 5
+
+
+@needs_load
+@pytest.mark.timeout(170)  # the first one builds the load generator
+@loops
+@pytest.mark.parametrize("row", echo.ROWS, ids=lambda row: row.name)
+def test_echo_row_measures_verified_requests(row: echo.EchoRow, loop: str) -> None:
+    result = run_row(row, entrant(loop), TINY, quiet)
+    assert result.failures == {}
+    sample = result.rounds[0].samples[loop]
+    assert set(sample.figures) == {figure.key for figure in FIGURES["echo"]}
+    assert sample.raw["bytes"] == sample.raw["requests"] * row.size > 0
+    assert sample.raw["window_ns"] >= 50_000_000
+    assert 0.01 < sample.figures["server_cpu_us"] < 100_000
+    assert 0 < sample.figures["p50_us"] <= sample.figures["p99_us"]
+    # One core can be no more than full; the window and the clock are read one after the other.
+    assert 0 < sample.figures["server_busy_pct"] < 110
+
+
+def test_rows_are_chosen_by_name_pattern_and_group() -> None:
+    assert select(None) == list(ROWS.values())
+    assert [row.name for row in select(["sleep0*", "call_soon"])] == [
+        "call_soon",
+        "sleep0",
+        "sleep0_100",
+    ]
+    assert select(["echo"]) == list(echo.ROWS)
+    with pytest.raises(ValueError, match="no row is called 'sleep_0'"):
+        select(["call_soon", "sleep_0"])
+
+
+def test_a_row_that_does_not_do_the_work_is_refused() -> None:
+    async def lazy(_loop: asyncio.AbstractEventLoop, count: int) -> int:
+        return count - 1
+
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(RuntimeError, match="9 operations were done instead of 10"):
+            worker.measure(loop, scheduling.SchedulingRow("lazy", "", lazy, 10), 10)
+    finally:
+        loop.close()
+
+
+def test_a_loop_under_a_wrong_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fastest.py").write_text("from asyncio import new_event_loop\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match=r"fastest\.new_event_loop\(\) made a asyncio"):
+        wire.new_loop("fastest")
+
+
+# Workers
+
+
+def test_a_worker_that_cannot_start_is_reported_with_its_error() -> None:
+    with pytest.raises(WorkerFailed, match=r"(?s)exit code 1.*No module named 'no_such_loop'"):
+        Worker(sys.executable, "benches.worker", {**START, "package": "no_such_loop"})
+
+
+def test_a_worker_that_dies_is_reported_with_its_signal() -> None:
+    with Worker(sys.executable, "benches.worker", START) as one:
+        assert one.failure() is None
+        os.kill(one.pid, signal.SIGSEGV)
+        with pytest.raises(WorkerFailed, match="killed by SIGSEGV"):
+            one.ask(10.0, row="call_soon", count=10)
+        assert one.failure() == "killed by SIGSEGV"
+
+
+def test_a_worker_that_hangs_is_killed_at_its_time_limit() -> None:
+    with Worker(sys.executable, "benches.worker", START) as one:
+        os.kill(one.pid, signal.SIGSTOP)
+        with pytest.raises(WorkerFailed, match=r"no answer within 0\.2 s"):
+            one.ask(0.2, row="call_soon", count=10)
+        assert one.failure() == "killed by SIGKILL"
+
+
+@needs_load
+@pytest.mark.timeout(170)
+def test_a_server_that_dies_under_load_is_reported_with_its_signal() -> None:
+    row = next(iter(echo.ROWS))
+    driver = EchoDriver(row, CONTESTANTS["stock"], Path(sys.executable), TINY)
+    with driver:
+        os.kill(driver.identity["pid"], signal.SIGKILL)
+        with pytest.raises(WorkerFailed, match="the server died: killed by SIGKILL"):
+            driver.warm_up()
+
+
+def test_a_server_ends_when_the_runner_lets_go_of_it() -> None:
+    with Worker(
+        sys.executable, "benches.server", {**START, "server": "protocol", "size": 64}
+    ) as one:
+        assert one.ask(10.0)["user_s"] > 0
+    assert one.failure() == "exit code 0"
+
+
+def test_what_a_row_prints_does_not_disturb_the_answers(tmp_path: Path) -> None:
+    program = (
+        "import sys; from benches import wire; answers = wire.take_stdout();"
+        "print('noise', flush=True); wire.answer(answers, fine=True); sys.stdin.read()"
+    )
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}"\n')
+    (tmp_path / "python").chmod(0o755)
+    with Worker(tmp_path / "python", "unused", {}) as one:
+        assert one.identity == {"fine": True}
+
+
+def test_a_loop_that_fails_is_out_of_the_row_and_the_others_go_on() -> None:
+    broken = Contestant("broken", "json")  # has no new_event_loop
+    result = run_row(
+        ROWS["call_soon"],
+        {**entrant("stock"), "broken": (broken, Path(sys.executable))},
+        TINY,
+        quiet,
+    )
+    assert set(result.failures) == {"broken"}
+    assert "new_event_loop" in result.failures["broken"]
+    assert result.summary("broken", "cpu_ns") is None
+    stock = result.summary("stock", "cpu_ns")
+    assert stock is not None
+    assert stock.median > 0
+
+
+# Environments and the command
+
+
+def test_a_rival_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
+    impossible = Contestant("impossible", "impossible", "not a name", "1")
+    with pytest.raises(environments.NotInstallable, match="Invalid requirement"):
+        environments.python_for(impossible, quiet, tmp_path / "bench")
+    assert not list(tmp_path.rglob("complete")), "a half-made environment must not count as done"
+
+
+def test_the_command_writes_the_table_and_everything_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "settings_for", lambda quick, rounds: replace(TINY, rounds=rounds))
+    out = tmp_path / "out.json"
+    code = cli.main(
+        ["--only", "call_soon,sleep0", "--loops", "stock", "--rounds", "2", "--json", str(out)]
+    )
+    assert code == 0
+    table = capsys.readouterr().out
+    assert "`sleep0`" in table
+    written = json.loads(out.read_text())
+    assert written["machine"]["python"] == sys.version
+    assert [row["name"] for row in written["rows"]] == ["call_soon", "sleep0"]
+    for row in written["rows"]:
+        assert 2 <= len(row["rounds"]) <= 4
+        assert row["summary"]["stock"]["cpu_ns"]["median"] > 0
+
+
+def test_the_command_refuses_unknown_rows_and_loops(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--only", "echo_65"], ["--loops", "stock,trio"], ["--rounds", "0"]):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2
+    assert "no loop is called trio" in capsys.readouterr().err
+
+
+def test_settings_hold_server_and_load_apart_where_there_are_two_cores() -> None:
+    settings = cli.settings_for(quick=False, rounds=None)
+    if len(os.sched_getaffinity(0)) >= 2:
+        assert settings.server_core != settings.client_core
+        assert settings.server_cores == [settings.server_core]
+    else:
+        assert settings.server_cores == settings.all_cores
+    assert isinstance(settings, Settings)

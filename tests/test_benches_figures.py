@@ -1,0 +1,218 @@
+"""The arithmetic and the wording of the benchmark report, on made-up measurements."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
+
+from benches import runner
+from benches.contestants import CONTESTANTS, Contestant
+from benches.drivers import Sample, Settings
+from benches.report import Report
+from benches.rows import ROWS, Row
+from benches.runner import Round, RowResult, run_row
+from benches.stats import Summary, summarize, times_better, within_noise
+
+# Statistics
+
+
+def test_median_and_spread_of_known_values() -> None:
+    assert summarize([3.0]) == Summary(3.0, 0.0, 1)
+    # Quartiles of 1..5 are 2 and 4: two thirds of the median.
+    assert summarize([5.0, 1.0, 4.0, 2.0, 3.0]) == Summary(3.0, 2 / 3, 5)
+    assert summarize([10.0] * 7) == Summary(10.0, 0.0, 7)
+
+
+def test_one_wild_value_moves_neither_median_nor_spread() -> None:
+    assert summarize([10.0, 10.0, 10.0, 10.0, 9000.0]) == Summary(10.0, 0.0, 5)
+
+
+def test_nothing_measured_has_no_median() -> None:
+    with pytest.raises(ValueError, match="nothing was measured"):
+        summarize([])
+
+
+def test_ratio_is_above_one_for_less_cost_and_for_more_rate() -> None:
+    half, whole = Summary(50.0, 0.0, 3), Summary(100.0, 0.0, 3)
+    assert times_better(half, whole, higher_is_better=False) == 2.0
+    assert times_better(half, whole, higher_is_better=True) == 0.5
+
+
+def test_a_ratio_closer_to_one_than_the_scatter_is_noise() -> None:
+    steady, shaky = Summary(100.0, 0.01, 7), Summary(97.0, 0.05, 7)
+    assert within_noise(0.97, steady, shaky)
+    assert not within_noise(0.97, steady, steady)
+    assert not within_noise(1.06, steady, shaky)
+
+
+# Rounds
+
+
+class Scripted:
+    """A driver that gives samples by the book, (value, what disturbed it); the last repeats."""
+
+    identity: dict[str, Any] = {"type": "made.up", "version": None}  # noqa: RUF012
+
+    def __init__(self, script: list[tuple[float, str | None]]) -> None:
+        self._script = list(script)
+        self.warm = False
+
+    def warm_up(self) -> None:
+        self.warm = True
+
+    def sample(self) -> Sample:
+        assert self.warm
+        value, disturbed = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        return Sample({"cpu_ns": value, "wall_ns": value}, {}, disturbed)
+
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+def run_scripts(
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: int,
+    **scripts: list[tuple[float, str | None]],
+) -> RowResult:
+    def driver_for(row: Row, contestant: Contestant, python: Path, settings: Settings) -> Scripted:
+        return Scripted(scripts[contestant.name])
+
+    monkeypatch.setattr(runner, "driver_for", driver_for)
+    entrants = {name: (CONTESTANTS[name], Path("unused")) for name in scripts}
+    return run_row(ROWS["sleep0"], entrants, Settings(rounds=rounds), lambda text: None)
+
+
+def test_a_disturbed_round_is_repeated_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_scripts(
+        monkeypatch,
+        3,
+        stock=[(100.0, None)],
+        batuta=[(10.0, None), (9999.0, "pushed off"), (10.0, None)],
+    )
+    assert len(result.rounds) == 4
+    assert not result.marked
+    assert result.summary("batuta", "cpu_ns") == Summary(10.0, 0.0, 3)
+    assert result.summary("stock", "cpu_ns") == Summary(100.0, 0.0, 3)
+
+
+def test_a_row_without_undisturbed_rounds_is_shown_and_marked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = run_scripts(monkeypatch, 3, stock=[(100.0, "pushed off")])
+    assert len(result.rounds) == 6
+    assert result.marked
+    assert "`sleep0` †" in report([result], ["stock"])
+    assert "6 of 6 rounds disturbed, kept for want of enough others" in report([result], ["stock"])
+
+
+def test_the_order_changes_from_round_to_round_and_every_loop_is_in_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calm: list[tuple[float, str | None]] = [(1.0, None)]
+    result = run_scripts(monkeypatch, 8, stock=calm, batuta=calm, uvloop=calm, rloop=calm)
+    orders = [tuple(one.samples) for one in result.rounds]
+    assert all(sorted(order) == ["batuta", "rloop", "stock", "uvloop"] for order in orders)
+    assert len(set(orders)) > 2
+
+
+# The report
+
+
+def result_of(row: str, **values: float | str) -> RowResult:
+    """A row's result from medians; a text is the reason of a failure."""
+    figures = {name: value for name, value in values.items() if not isinstance(value, str)}
+    samples = {
+        name: Sample({"cpu_ns": value, "wall_ns": value}, {}) for name, value in figures.items()
+    }
+    return RowResult(
+        ROWS[row],
+        rounds=[Round(samples)] * 3,
+        failures={name: value for name, value in values.items() if isinstance(value, str)},
+        identities={name: {"type": f"{name}.Loop", "version": "1.0"} for name in figures},
+        wanted=3,
+    )
+
+
+def report(results: list[RowResult], loops: list[str], **absent: str) -> str:
+    machine = {
+        "date": "2000-01-01",
+        "revision": "abc",
+        "cpu": "a processor",
+        "virtual": True,
+        "cores": [0, 1],
+        "kernel": "Linux",
+        "libc": "glibc",
+        "python": "3.13.0",
+        "python_build": "no PGO",
+        "load_before": (0.0, 0.0, 0.0),
+        "busy_before": False,
+    }
+    return Report(machine, {"summary": "3 rounds"}, loops, absent, {}, results).to_markdown()
+
+
+def line_of(text: str, row: str) -> str:
+    """The row's line in the first table, which is the main figure's."""
+    return next(line for line in text.splitlines() if line.startswith(f"| `{row}`"))
+
+
+def test_the_table_shows_medians_ratios_to_stock_and_the_best_rival() -> None:
+    text = report(
+        [result_of("sleep0", stock=1000.0, batuta=100.0, uvloop=400.0, rloop=200.0)],
+        ["stock", "batuta", "uvloop", "rloop"],
+    )
+    line = line_of(text, "sleep0")
+    assert "| 1,000 ±0% | **100** ±0% (10.00x) | 400 ±0% (2.50x) | 200 ±0% (5.00x) |" in line
+    assert line.endswith("| 2.00x rloop |")
+    assert "behind the best rival on no row" in text
+
+
+def test_rows_that_are_lost_are_named() -> None:
+    text = report(
+        [
+            result_of("sleep0", stock=1000.0, batuta=100.0, rloop=80.0),
+            result_of("timers", stock=1000.0, batuta=100.0, rloop=200.0),
+        ],
+        ["stock", "batuta", "rloop"],
+    )
+    assert line_of(text, "sleep0").endswith("| **behind:** 0.80x rloop |")
+    lost = text.partition("Rows on which Batuta is behind the best rival:\n\n")[2]
+    assert lost.startswith("- `sleep0`: behind: 0.80x rloop\n")
+    assert "`timers`" not in lost
+
+
+def test_failures_and_absent_loops_are_shown_with_their_reasons() -> None:
+    text = report(
+        [
+            result_of("sleep0", stock=1000.0, batuta=100.0, rloop="killed by SIGSEGV"),
+            result_of("timers", rloop="exit code 1: Traceback:\n  File x\nOSError: no"),
+        ],
+        ["stock", "batuta", "rloop"],
+        uvloop="cannot be installed: no wheel",
+    )
+    assert "| failed | - |" in line_of(text, "sleep0")
+    assert "- rloop failed on `sleep0`: killed by SIGSEGV" in text
+    assert "- rloop failed on `timers`: exit code 1: OSError: no\n" in text
+    assert "- uvloop: **not measured**: cannot be installed: no wheel" in text
+    assert "behind the best rival on no row" not in text, (
+        "nothing was compared, so nothing is claimed"
+    )
+
+
+def test_without_batuta_there_is_no_comparison_of_it() -> None:
+    text = report([result_of("sleep0", stock=1000.0, rloop=500.0)], ["stock", "rloop"])
+    assert "against the best rival" not in text
+    assert "(2.00x)" in line_of(text, "sleep0")
