@@ -44,7 +44,6 @@ _BORROWED = (
     "_make_datagram_transport",
     "_make_read_pipe_transport",
     "_make_write_pipe_transport",
-    "_sendfile_native",
     "_sock_accept",
     "_sock_connect",
     "_sock_connect_cb",
@@ -188,19 +187,6 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
 
     # Transports and servers
 
-    def _make_socket_transport(
-        self,
-        sock: socket.socket,
-        protocol: asyncio.BaseProtocol,
-        waiter: asyncio.Future[Any] | None = None,
-        *,
-        extra: dict[str, Any] | None = None,
-        server: asyncio.Server | None = None,
-    ) -> asyncio.Transport:
-        return asyncio.selector_events._SelectorSocketTransport(
-            self, sock, protocol, waiter, extra, server
-        )
-
     def _make_ssl_transport(
         self,
         rawsock: socket.socket,
@@ -227,6 +213,23 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         )
         self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
         return ssl_protocol._app_transport
+
+    async def _sendfile_native(
+        self, transp: _batuta.StreamTransport, file: Any, offset: int, count: int | None
+    ) -> int:
+        """Send a file over a transport's socket, which the transport lends meanwhile."""
+        sock = transp._sock
+        resume_reading = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        transp._lend_fd()
+        try:
+            return await self.sock_sendfile(sock, file, offset, count, fallback=False)
+        finally:
+            transp._reclaim_fd()
+            transp._reset_empty_waiter()
+            if resume_reading:
+                transp.resume_reading()
 
     def _stop_serving(self, sock: socket.socket) -> None:
         inode = self._unix_server_sockets.pop(sock, None)

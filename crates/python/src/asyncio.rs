@@ -44,6 +44,10 @@ pub struct Asyncio {
     pub set_result_unless_cancelled: Obj,
     /// `asyncio.base_events._format_handle`.
     pub format_handle: Obj,
+    /// `asyncio.base_events._set_nodelay`.
+    pub set_nodelay: Obj,
+    /// `asyncio.constants._SendfileMode.TRY_NATIVE`.
+    pub sendfile_try_native: Obj,
     /// `sys._getframe`.
     pub getframe: Obj,
     /// `("loop",)`.
@@ -76,6 +80,10 @@ impl Asyncio {
             set_result_unless_cancelled: import(c"asyncio.futures")?
                 .attr(c"_set_result_unless_cancelled")?,
             format_handle: base_events.attr(c"_format_handle")?,
+            set_nodelay: base_events.attr(c"_set_nodelay")?,
+            sendfile_try_native: import(c"asyncio.constants")?
+                .attr(c"_SendfileMode")?
+                .attr(c"TRY_NATIVE")?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             loop_keyword: keywords(&["loop"])?,
             loop_name_keywords: keywords(&["loop", "name"])?,

@@ -72,27 +72,24 @@ fn interest(owner: &Owner) -> Interest {
     }
 }
 
+/// The number of an int or of an object with `fileno()`.
+fn number(file: &Obj) -> PyResult<i64> {
+    if file.is_int() {
+        return file.to_i64();
+    }
+    file.call_method0(&names().fileno).and_then(|number| number.to_i64()).map_err(|raised| {
+        raised.clear();
+        Raised::value_error(&format!("Invalid file object: {}", file.repr_lossy()))
+    })
+}
+
 /// The descriptor of an int or of an object with `fileno()`.
 fn fileno(file: &Obj) -> PyResult<RawFd> {
-    let fd = if file.is_int() {
-        file.to_i64()?
-    } else {
-        let number = file.call_method0(&names().fileno).and_then(|number| number.to_i64());
-        match number {
-            Ok(number) => number,
-            Err(raised) => {
-                raised.clear();
-                return Err(Raised::value_error(&format!(
-                    "Invalid file object: {}",
-                    file.repr_lossy()
-                )));
-            }
-        }
-    };
-    RawFd::try_from(fd)
+    let number = number(file)?;
+    RawFd::try_from(number)
         .ok()
         .filter(|fd| *fd >= 0)
-        .ok_or_else(|| Raised::value_error(&format!("Invalid file descriptor: {fd}")))
+        .ok_or_else(|| Raised::value_error(&format!("Invalid file descriptor: {number}")))
 }
 
 impl Py<NativeLoop> {
@@ -261,15 +258,10 @@ impl Py<NativeLoop> {
     }
 
     fn remove(&self, file: &Obj, which: Side, user: bool) -> PyResult<bool> {
-        let fd = match fileno(file) {
-            Ok(fd) => fd,
-            // A closed socket: whatever was registered has gone with it.
-            Err(raised) if !file.is_int() && file.attr(c"fileno").is_ok() => {
-                raised.clear();
-                return Ok(false);
-            }
-            Err(raised) => return Err(raised),
-        };
+        if !file.is_int() && number(file)? < 0 {
+            return Ok(false); // A closed socket: what was registered has gone with it.
+        }
+        let fd = fileno(file)?;
         if user {
             self.ensure_no_transport(file, fd)?;
         }

@@ -83,6 +83,14 @@ impl Obj {
         Raised::check(status).map(drop)
     }
 
+    /// `self[key] = value` for a dict and a key that is used once or seldom.
+    pub fn set_item(&self, key: &str, value: &Obj) -> PyResult<()> {
+        let key = Self::str(key)?;
+        // SAFETY: all three are alive; a non-dict raises.
+        let status = unsafe { py::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr()) };
+        Raised::check(status).map(drop)
+    }
+
     /// `self.get(key)` for a dict.
     pub fn dict_get(&self, key: &Obj) -> PyResult<Option<Obj>> {
         // SAFETY: both are alive; the result is borrowed from the dict.

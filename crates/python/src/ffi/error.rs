@@ -22,6 +22,19 @@ pub fn builtin(place: *const *mut py::PyObject) -> &'static Obj {
     unsafe { Obj::view(&*place) }
 }
 
+/// `OSError`.
+pub fn os_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_OSError)
+}
+
+/// Warns of a resource that nobody has closed, `source`.
+pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
+    // SAFETY: the format takes one object, which is alive.
+    let status =
+        unsafe { py::PyErr_ResourceWarning(source.as_ptr(), 1, c"%U".as_ptr(), message.as_ptr()) };
+    Raised::check(status).map(drop)
+}
+
 macro_rules! raise_functions {
     ($($name:ident => $class:ident),* $(,)?) => {$(
         #[doc = concat!("Raises `", stringify!($class), "` with a message.")]

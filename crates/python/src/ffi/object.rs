@@ -143,6 +143,14 @@ impl Obj {
         unsafe { Self::from_new(py::PyObject_GetAttrString(self.as_ptr(), name.as_ptr())) }
     }
 
+    /// `self.name = value`, by a name that is used once or seldom.
+    pub fn set_attr(&self, name: &CStr, value: &Self) -> PyResult<()> {
+        // SAFETY: both objects are alive.
+        let status =
+            unsafe { py::PyObject_SetAttrString(self.as_ptr(), name.as_ptr(), value.as_ptr()) };
+        Raised::check(status).map(drop)
+    }
+
     /// `getattr(self, name, None)`, where other errors than a missing attribute
     /// are errors.
     pub fn attr_or_none(&self, name: &CStr) -> PyResult<Self> {

@@ -4,7 +4,10 @@ use batuta_engine::driver::Readiness;
 
 use crate::ffi::{Obj, Py, PyResult, Visitor};
 
+mod endpoint;
+mod flow;
 mod stream;
+mod write_buffer;
 
 pub use stream::StreamTransport;
 

@@ -1,0 +1,132 @@
+//! Flow control: water marks, and telling the protocol about them.
+
+use std::cell::Cell;
+
+use crate::asyncio::names;
+use crate::event_loop::NativeLoop;
+use crate::ffi::{Args, Obj, Py, PyResult, Raised};
+
+const DEFAULT_HIGH: usize = 64 * 1024;
+
+/// The water marks of a transport's write buffer.
+#[derive(Debug)]
+pub struct Flow {
+    high: Cell<usize>,
+    low: Cell<usize>,
+    paused: Cell<bool>,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            high: Cell::new(DEFAULT_HIGH),
+            low: Cell::new(DEFAULT_HIGH / 4),
+            paused: Cell::new(false),
+        }
+    }
+}
+
+impl Flow {
+    /// The high-water mark, in bytes.
+    pub fn high(&self) -> usize {
+        self.high.get()
+    }
+
+    /// The low-water mark, in bytes.
+    pub fn low(&self) -> usize {
+        self.low.get()
+    }
+
+    /// Whether the protocol was told to pause writing.
+    pub fn is_paused(&self) -> bool {
+        self.paused.get()
+    }
+
+    /// `set_write_buffer_limits(high=None, low=None)`.
+    pub fn set_limits(&self, args: &Args<'_>) -> PyResult<()> {
+        let [high, low] = args.bind("set_write_buffer_limits", 0, [&names().high, &names().low])?;
+        let number = |given: Option<&Obj>| -> PyResult<Option<i64>> {
+            given.and_then(Obj::non_none).map(Obj::to_i64).transpose()
+        };
+        let (high, low) = (number(high)?, number(low)?);
+        let default = i64::try_from(DEFAULT_HIGH).unwrap_or(i64::MAX);
+        let high = high.unwrap_or_else(|| low.map_or(default, |low| low.saturating_mul(4)));
+        let low = low.unwrap_or(high.div_euclid(4));
+        match (usize::try_from(high), usize::try_from(low)) {
+            (Ok(high_mark), Ok(low_mark)) if high >= low => {
+                self.high.set(high_mark);
+                self.low.set(low_mark);
+                Ok(())
+            }
+            _ => Err(Raised::value_error(&format!(
+                "high ({high}) must be >= low ({low}) must be >= 0"
+            ))),
+        }
+    }
+
+    /// `get_write_buffer_limits()`.
+    pub fn limits(&self) -> PyResult<Obj> {
+        Obj::tuple(&[Obj::size(self.low.get())?, Obj::size(self.high.get())?])
+    }
+
+    /// Tells the protocol to pause once the buffer is above the high-water mark.
+    #[inline]
+    pub fn grown(&self, size: usize, whose: &Whose<'_>) -> PyResult<()> {
+        if size > self.high.get() && !self.paused.get() {
+            self.paused.set(true);
+            return whose.tell(&names().pause_writing, "protocol.pause_writing() failed");
+        }
+        Ok(())
+    }
+
+    /// Tells the protocol to resume once the buffer is down to the low-water mark.
+    #[inline]
+    pub fn shrunk(&self, size: usize, whose: &Whose<'_>) -> PyResult<()> {
+        if self.paused.get() && size <= self.low.get() {
+            self.paused.set(false);
+            return whose.tell(&names().resume_writing, "protocol.resume_writing() failed");
+        }
+        Ok(())
+    }
+}
+
+/// Whom to tell, and where to report what they raise.
+#[derive(Debug)]
+pub struct Whose<'a> {
+    /// The loop.
+    pub event_loop: Option<&'a Py<NativeLoop>>,
+    /// The transport.
+    pub transport: &'a Obj,
+    /// Its protocol.
+    pub protocol: Option<Obj>,
+}
+
+impl Whose<'_> {
+    fn tell(&self, method: &crate::ffi::names::Name, failed: &str) -> PyResult<()> {
+        let Some(protocol) = &self.protocol else { return Ok(()) };
+        match protocol.call_method0(method) {
+            Ok(_) => Ok(()),
+            Err(raised) => report(self, raised, failed),
+        }
+    }
+}
+
+/// Hands an exception of a protocol's or transport's to the exception handler,
+/// except what must leave the loop.
+#[cold]
+pub fn report(whose: &Whose<'_>, raised: Raised, message: &str) -> PyResult<()> {
+    if raised.escapes() {
+        return Err(raised);
+    }
+    let exception = raised.take();
+    let context = Obj::dict()?;
+    context.dict_set(&names().message, &Obj::str(message)?)?;
+    context.dict_set(&names().exception, &exception)?;
+    context.dict_set(&names().transport, whose.transport)?;
+    let protocol = whose.protocol.clone().unwrap_or_else(Obj::none);
+    context.dict_set(&names().protocol, &protocol)?;
+    match whose.event_loop {
+        Some(event_loop) => event_loop.report(&context),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,278 @@
+//! `StreamTransport`: TCP and Unix stream sockets.
+//!
+//! Role: moves bytes between a connected socket and a protocol. A real subclass
+//! of `asyncio.Transport`.
+//!
+//! The socket is registered once, edge-triggered, for reading and writing. What
+//! the edges said is remembered ([`StreamTransport::readable`], `blocked`), so
+//! pausing and resuming costs no system call.
+//!
+//! Files: this one makes the transport and answers questions; `read` is the way
+//! in, `write` the way out.
+
+mod read;
+mod write;
+
+use std::cell::{Cell, RefCell};
+
+use batuta_engine::driver::Readiness;
+
+use crate::asyncio::{Asyncio, names};
+use crate::event_loop::NativeLoop;
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::native::TypeCell;
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+
+use super::AnyTransport;
+use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::write_buffer::WriteBuffer;
+use read::Reading;
+use write::{Cork, HalfClose};
+
+/// A TCP or Unix stream transport.
+#[derive(Debug)]
+pub struct StreamTransport {
+    endpoint: Endpoint,
+    reading: Cell<Reading>,
+    /// The protocol is a `BufferedProtocol`.
+    buffered_protocol: Cell<bool>,
+    /// A read may give something: an edge said so and no read has said otherwise.
+    readable: Cell<bool>,
+    /// The peer has finished or broken the connection: read on until that shows.
+    peer_closed: Cell<bool>,
+    /// The protocol has been told of the end of file and keeps the transport open.
+    eof_received: Cell<bool>,
+    /// The last read was large: ask for the size before the next.
+    large_reads: Cell<bool>,
+    buffer: RefCell<WriteBuffer>,
+    /// The socket is full: wait for an edge before the next send.
+    blocked: Cell<bool>,
+    cork: Cell<Cork>,
+    half_close: Cell<HalfClose>,
+    empty_waiter: Slot,
+}
+
+static STREAM_TRANSPORT: TypeCell = TypeCell::new();
+
+impl StreamTransport {
+    /// `loop._make_socket_transport(sock, protocol, waiter=None, *, extra=None,
+    /// server=None)`.
+    pub fn make(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Py<Self>> {
+        const NAME: &str = "_make_socket_transport";
+        let ([sock, protocol], _) = args.split::<2>(NAME)?;
+        let [waiter, extra, server] =
+            args.bind(NAME, 2, [&names().waiter, &names().extra, &names().server])?;
+        let extra = describe_socket(sock, extra)?;
+        let transport = Py::new(Self {
+            endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
+            reading: Cell::new(Reading::NotStarted),
+            buffered_protocol: Cell::new(false),
+            readable: Cell::new(false),
+            peer_closed: Cell::new(false),
+            eof_received: Cell::new(false),
+            large_reads: Cell::new(false),
+            buffer: RefCell::default(),
+            blocked: Cell::new(false),
+            cork: Cell::new(Cork::Off),
+            half_close: Cell::new(HalfClose::No),
+            empty_waiter: Slot::default(),
+        })?;
+        hold_socket(sock)?;
+        transport.use_protocol(protocol)?;
+        if let Some(server) = server.and_then(Obj::non_none) {
+            let attach = server.attr(c"_attach")?;
+            #[cfg(Py_3_13)]
+            attach.call1(transport.as_obj())?;
+            #[cfg(not(Py_3_13))]
+            attach.call0()?;
+        }
+        Asyncio::get().set_nodelay.call1(sock)?;
+
+        let connection_made = protocol.getattr(&names().connection_made)?;
+        let this = std::slice::from_ref(transport.as_obj());
+        NativeLoop::schedule(event_loop, &connection_made, this)?;
+        // Reading starts after connection_made(), and the waiter wakes after both.
+        let start = transport.as_obj().getattr(&names()._start_reading)?;
+        NativeLoop::schedule(event_loop, &start, &[])?;
+        if let Some(waiter) = waiter.and_then(Obj::non_none) {
+            let set = &Asyncio::get().set_result_unless_cancelled;
+            NativeLoop::schedule(event_loop, set, &[waiter.clone(), Obj::none()])?;
+        }
+        Ok(transport)
+    }
+
+    fn repr(this: &Py<Self>) -> PyResult<Obj> {
+        let endpoint = &this.endpoint;
+        let mut parts = vec![this.as_obj().type_name()];
+        if endpoint.phase() == Phase::Closed {
+            parts.push("closed".to_owned());
+        } else {
+            if endpoint.is_closing() {
+                parts.push("closing".to_owned());
+            }
+            if let Ok(fd) = endpoint.fd() {
+                use std::os::fd::AsRawFd;
+                parts.push(format!("fd={}", fd.as_raw_fd()));
+            }
+            let read = if this.reading.get() == Reading::Active { "polling" } else { "idle" };
+            parts.push(format!("read={read}"));
+            let state = if this.blocked.get() { "polling" } else { "idle" };
+            parts.push(format!("write=<{state}, bufsize={}>", this.buffered()));
+        }
+        Obj::str(&format!("<{}>", parts.join(" ")))
+    }
+}
+
+/// The dict of `get_extra_info()`: the socket, and both addresses as far as the
+/// system knows them.
+fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
+    let extra = Obj::dict()?;
+    if let Some(given) = given.and_then(Obj::non_none) {
+        extra.attr(c"update")?.call1(given)?;
+    }
+    let asyncio = Asyncio::get();
+    extra.set_item("socket", &asyncio.transport_socket.call1(sock)?)?;
+    let address = |method: &std::ffi::CStr| {
+        sock.attr(method)?.call0().or_else(|raised| {
+            raised.catch(crate::ffi::error::os_error_class())?;
+            Ok(Obj::none())
+        })
+    };
+    extra.set_item("sockname", &address(c"getsockname")?)?;
+    if extra.dict_get(&Obj::str("peername")?)?.is_none() {
+        extra.set_item("peername", &address(c"getpeername")?)?;
+    }
+    Ok(extra)
+}
+
+impl Py<StreamTransport> {
+    /// The descriptor has become ready.
+    #[inline]
+    pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
+        if readiness.closed {
+            self.peer_closed.set(true);
+        }
+        if readiness.read {
+            self.readable.set(true);
+            self.read_ready()?;
+        }
+        if readiness.write && self.blocked.get() {
+            self.write_ready()?;
+        }
+        Ok(())
+    }
+
+    fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
+        self.buffered_protocol.set(protocol.is_instance(&Asyncio::get().buffered_protocol)?);
+        self.endpoint.set_protocol(protocol);
+        Ok(())
+    }
+
+    fn close(&self) -> PyResult<()> {
+        if self.endpoint.begin_closing() && self.buffer.borrow().is_empty() {
+            return self.schedule_lost(&Obj::none());
+        }
+        Ok(())
+    }
+
+    /// Gives the descriptor to somebody who writes to it directly (sendfile);
+    /// `reclaim` ends that.
+    fn lend(&self) {
+        self.unregister();
+    }
+
+    fn reclaim(&self) -> PyResult<()> {
+        if self.endpoint.phase() < Phase::Closed {
+            self.register()?;
+        }
+        Ok(())
+    }
+}
+
+impl Transport for StreamTransport {
+    const KIND: &'static str = "socket";
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn to_any(this: &Py<Self>) -> AnyTransport {
+        AnyTransport::Stream(this.clone())
+    }
+
+    fn buffered(&self) -> usize {
+        self.buffer.borrow().len()
+    }
+
+    fn discard(&self) {
+        self.buffer.borrow_mut().clear();
+    }
+
+    fn ended(this: &Py<Self>) -> PyResult<()> {
+        this.fail_empty_waiter()
+    }
+}
+
+impl NativeType for StreamTransport {
+    const NAME: &'static std::ffi::CStr = c"batuta._batuta.StreamTransport";
+    const DOC: &'static std::ffi::CStr = c"TCP and Unix stream transport. See asyncio.Transport.";
+    const OPEN: bool = true;
+    const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
+    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(Self::repr);
+
+    fn cell() -> &'static TypeCell {
+        &STREAM_TRANSPORT
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.endpoint.traverse(visitor);
+        visitor.slot(&self.empty_waiter);
+    }
+
+    fn clear(&self) {
+        self.endpoint.clear();
+        self.empty_waiter.set(None);
+    }
+
+    fn methods() -> Methods<Self> {
+        let methods = endpoint::methods()
+            .noargs(
+                c"close",
+                c"Close after what waits has been sent; reading stops at once.",
+                |this: &Py<Self>| this.close(),
+            )
+            .one(c"set_protocol", c"Change the protocol.", |this: &Py<Self>, protocol: &Obj| {
+                this.use_protocol(protocol)
+            })
+            .noargs(c"_lend_fd", c"Leave the descriptor to sendfile.", |this: &Py<Self>| {
+                this.lend();
+                Ok(())
+            })
+            .noargs(c"_reclaim_fd", c"Take the descriptor back.", |this: &Py<Self>| this.reclaim());
+        write::methods(read::methods(methods))
+    }
+
+    fn properties() -> Properties<Self> {
+        endpoint::properties()
+            .get(c"_sock", |this: &Py<Self>| Ok(this.endpoint.file()))
+            .get(c"_paused", |this: &Py<Self>| Ok(this.reading.get() == Reading::Paused))
+            .get(c"_eof", |this: &Py<Self>| Ok(this.half_close.get() != HalfClose::No))
+            .get(c"_empty_waiter", |this: &Py<Self>| Ok(this.empty_waiter.get()))
+            .get(c"_start_tls_compatible", |_: &Py<Self>| Ok(true))
+            .get(c"_sendfile_compatible", |_: &Py<Self>| {
+                Ok(Asyncio::get().sendfile_try_native.clone())
+            })
+            .get(c"max_size", |_: &Py<Self>| Ok(read::MAX_READ))
+    }
+}
+
+/// `write()` and its kin take `bytes`, `bytearray` and `memoryview` only.
+fn require_bytes_like(data: &Obj) -> PyResult<()> {
+    if data.is_exact_bytes() || data.is_bytes_like() {
+        return Ok(());
+    }
+    Err(Raised::type_error(&format!(
+        "data argument must be a bytes-like object, not '{}'",
+        data.type_name()
+    )))
+}

@@ -1,0 +1,317 @@
+//! The way out: from `write()` to the socket.
+//!
+//! A lone write goes out at once. What the socket does not take waits in the
+//! buffer for an edge; what waits leaves in one `sendmsg` as far as it fits.
+//! Inside a call of the protocol ([`Cork`]) the first write goes out at once and
+//! small further ones wait for the end of the call, to leave together.
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+
+use crate::asyncio::names;
+use crate::event_loop::NativeLoop;
+use crate::ffi::buffer::Buffer;
+use crate::ffi::method::Methods;
+use crate::ffi::{Obj, Py, PyResult, Raised};
+
+use super::super::endpoint::{Phase, Transport};
+use super::{StreamTransport, require_bytes_like};
+
+/// Corked writes leave once there are more than this many bytes.
+const CORK_LIMIT: usize = 16 * 1024;
+
+/// Whether writes are held back for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cork {
+    /// No: every write goes out at once.
+    Off,
+    /// The protocol is being called and has not written yet.
+    Ready,
+    /// It has written once: what follows may wait for the end of the call.
+    Wrote,
+    /// Something waits.
+    Holding,
+}
+
+/// How far `write_eof()` has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfClose {
+    /// Not called.
+    No,
+    /// Called: the socket is shut down once the buffer is empty.
+    Pending,
+    /// The socket is shut down for writing.
+    Done,
+}
+
+const WRITE_FAILED: &str = "Fatal write error on socket transport";
+
+impl Py<StreamTransport> {
+    #[inline]
+    fn write(&self, data: &Obj) -> PyResult<()> {
+        if data.is_exact_bytes() {
+            return self.write_content(data, data.bytes_content());
+        }
+        require_bytes_like(data)?;
+        let view = Buffer::readable(data)?;
+        self.write_content(data, view.as_slice())
+    }
+
+    /// Raises where nothing may be written at all; says whether to go on.
+    #[inline]
+    fn may_write(&self, function: &str, empty: bool) -> PyResult<bool> {
+        if self.half_close.get() != HalfClose::No {
+            return Err(Raised::runtime_error(&format!(
+                "Cannot call {function}() after write_eof()"
+            )));
+        }
+        if self.empty_waiter.is_some() {
+            return Err(Raised::runtime_error(&format!(
+                "unable to {function}; sendfile is in progress"
+            )));
+        }
+        if empty {
+            return Ok(false);
+        }
+        if self.endpoint.phase() >= Phase::Lost {
+            self.endpoint.late_write()?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    #[inline]
+    fn write_content(&self, data: &Obj, content: &[u8]) -> PyResult<()> {
+        if !self.may_write("write", content.is_empty())? {
+            return Ok(());
+        }
+        let waiting = self.buffered();
+        let cork = self.cork.get();
+        if waiting == 0 && !self.blocked.get() && matches!(cork, Cork::Off | Cork::Ready) {
+            if cork == Cork::Ready {
+                self.cork.set(Cork::Wrote);
+            }
+            return self.send_now(data, content);
+        }
+        self.buffer.borrow_mut().push(data, content, 0);
+        if self.blocked.get() {
+            return self.buffer_grew();
+        }
+        self.cork.set(Cork::Holding);
+        if waiting + content.len() > CORK_LIMIT.min(self.endpoint.flow.high()) {
+            self.flush_or_wait()?;
+            return self.buffer_grew();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn send_now(&self, data: &Obj, content: &[u8]) -> PyResult<()> {
+        let sent = self.endpoint.fd().and_then(|fd| send(fd, content, SendFlags::NOSIGNAL));
+        match sent {
+            Ok(count) if count == content.len() => return Ok(()),
+            Ok(count) => self.buffer.borrow_mut().push(data, content, count),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                self.buffer.borrow_mut().push(data, content, 0);
+            }
+            Err(errno) => return self.fatal_error(Raised::os_error(errno), WRITE_FAILED),
+        }
+        self.flush_or_wait()?;
+        self.buffer_grew()
+    }
+
+    fn buffer_grew(&self) -> PyResult<()> {
+        let size = self.buffered();
+        if size <= self.endpoint.flow.high() {
+            return Ok(());
+        }
+        let event_loop = self.endpoint.event_loop();
+        self.endpoint.flow.grown(size, &self.whose(event_loop.as_ref()))
+    }
+
+    /// Sends what waits until the buffer is empty or the socket is full; then an
+    /// edge will tell.
+    fn flush_or_wait(&self) -> PyResult<()> {
+        loop {
+            let buffer = self.buffer.borrow();
+            if buffer.is_empty() {
+                self.blocked.set(false);
+                return Ok(());
+            }
+            let slices = buffer.slices();
+            let sent = self.endpoint.fd().and_then(|fd| {
+                sendmsg(fd, &slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+            });
+            drop(slices);
+            drop(buffer);
+            match sent {
+                Ok(count) => self.buffer.borrow_mut().consume(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    self.blocked.set(true);
+                    return self.register();
+                }
+                Err(errno) => {
+                    self.blocked.set(false);
+                    let raised = Raised::os_error(errno);
+                    let exception = raised.take();
+                    self.fail_waiter_with(&exception)?;
+                    return self.fatal_error(Raised::restore(exception), WRITE_FAILED);
+                }
+            }
+        }
+    }
+
+    /// The socket has room again.
+    pub(super) fn write_ready(&self) -> PyResult<()> {
+        if self.endpoint.phase() >= Phase::Lost {
+            return Ok(());
+        }
+        self.flush_or_wait()?;
+        self.endpoint.in_context(|| self.flushed())
+    }
+
+    /// The end of a call of the protocol during which writes were held back.
+    pub(super) fn flush_corked(&self) -> PyResult<()> {
+        if self.blocked.get() || self.endpoint.phase() >= Phase::Lost {
+            return Ok(());
+        }
+        self.flush_or_wait()?;
+        if self.endpoint.phase() == Phase::Closing && self.buffered() == 0 {
+            return self.schedule_lost(&Obj::none());
+        }
+        self.buffer_grew()?;
+        self.flushed()
+    }
+
+    /// After a flush: the protocol may write again, and what waited for an empty
+    /// buffer happens.
+    fn flushed(&self) -> PyResult<()> {
+        if self.endpoint.phase() >= Phase::Lost {
+            return Ok(());
+        }
+        let event_loop = self.endpoint.event_loop();
+        self.endpoint.flow.shrunk(self.buffered(), &self.whose(event_loop.as_ref()))?;
+        if self.buffered() > 0 {
+            return Ok(());
+        }
+        if let Some(waiter) = self.empty_waiter.get() {
+            set_unless_done(&waiter, &Ok(Obj::none()))?;
+        }
+        match (self.endpoint.phase(), self.half_close.get()) {
+            (Phase::Closing, _) => self.lose(&Obj::none()),
+            (Phase::Open, HalfClose::Pending) => self.shut_down(),
+            _ => Ok(()),
+        }
+    }
+
+    fn writelines(&self, lines: &Obj) -> PyResult<()> {
+        let chunks = lines.collect()?;
+        for chunk in &chunks {
+            require_bytes_like(chunk)?;
+        }
+        if !self.may_write("writelines", chunks.is_empty())? {
+            return Ok(());
+        }
+        for chunk in &chunks {
+            if chunk.is_exact_bytes() {
+                self.buffer.borrow_mut().push(chunk, chunk.bytes_content(), 0);
+            } else {
+                let view = Buffer::readable(chunk)?;
+                self.buffer.borrow_mut().push(chunk, view.as_slice(), 0);
+            }
+        }
+        if !self.blocked.get() {
+            self.flush_or_wait()?;
+        }
+        self.buffer_grew()
+    }
+
+    fn write_eof(&self) -> PyResult<()> {
+        if self.endpoint.is_closing() || self.half_close.get() != HalfClose::No {
+            return Ok(());
+        }
+        self.half_close.set(HalfClose::Pending);
+        if self.buffered() == 0 { self.shut_down() } else { Ok(()) }
+    }
+
+    fn shut_down(&self) -> PyResult<()> {
+        self.half_close.set(HalfClose::Done);
+        let done = self.endpoint.fd().and_then(|fd| shutdown(fd, Shutdown::Write));
+        done.map_err(Raised::os_error)
+    }
+
+    /// A future that is done once the buffer is empty; writes are refused until
+    /// it is given back.
+    fn make_empty_waiter(&self) -> PyResult<Obj> {
+        if self.empty_waiter.is_some() {
+            return Err(Raised::runtime_error("Empty waiter is already set"));
+        }
+        let Some(event_loop) = self.endpoint.event_loop() else {
+            return Err(Raised::connection_error("Connection is closed by peer"));
+        };
+        let waiter = NativeLoop::create_future(&event_loop)?;
+        self.empty_waiter.set(Some(waiter.clone()));
+        if self.buffered() == 0 {
+            set_unless_done(&waiter, &Ok(Obj::none()))?;
+        }
+        Ok(waiter)
+    }
+
+    /// Whoever waits for an empty buffer will not see it.
+    pub(super) fn fail_empty_waiter(&self) -> PyResult<()> {
+        if !self.empty_waiter.is_some() {
+            return Ok(());
+        }
+        let exception = Raised::connection_error("Connection is closed by peer").take();
+        self.fail_waiter_with(&exception)
+    }
+
+    fn fail_waiter_with(&self, exception: &Obj) -> PyResult<()> {
+        match self.empty_waiter.get() {
+            Some(waiter) => set_unless_done(&waiter, &Err(exception.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Completes a future, unless somebody has cancelled or completed it.
+fn set_unless_done(future: &Obj, outcome: &Result<Obj, Obj>) -> PyResult<()> {
+    if future.call_method0(&names().done)?.is_true()? {
+        return Ok(());
+    }
+    match outcome {
+        Ok(value) => future.call_method1(&names().set_result, value),
+        Err(exception) => future.call_method1(&names().set_exception, exception),
+    }
+    .map(drop)
+}
+
+pub(super) fn methods(methods: Methods<StreamTransport>) -> Methods<StreamTransport> {
+    methods
+        .one(
+            c"write",
+            c"Send data, at once if possible; it is not copied if it is bytes.",
+            |this: &Py<StreamTransport>, data: &Obj| this.write(data),
+        )
+        .one(
+            c"writelines",
+            c"Send several pieces of data in one system call.",
+            |this: &Py<StreamTransport>, lines: &Obj| this.writelines(lines),
+        )
+        .noargs(
+            c"write_eof",
+            c"Close the writing side after what waits has been sent.",
+            |this: &Py<StreamTransport>| this.write_eof(),
+        )
+        .noargs(c"can_write_eof", c"Return True.", |_: &Py<StreamTransport>| Ok(true))
+        .noargs(
+            c"_make_empty_waiter",
+            c"Return a future that is done when the write buffer is empty.",
+            |this: &Py<StreamTransport>| this.make_empty_waiter(),
+        )
+        .noargs(c"_reset_empty_waiter", c"Allow writes again.", |this: &Py<StreamTransport>| {
+            this.empty_waiter.set(None);
+            Ok(())
+        })
+}

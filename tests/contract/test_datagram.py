@@ -1,0 +1,327 @@
+"""Datagram transports, UDP and Unix: delivery, addresses, errors, flow control, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.support import turns, until
+from loops import Report, Run
+
+LOCAL = ("127.0.0.1", 0)
+
+
+class Receiver(asyncio.DatagramProtocol):
+    """Notes datagrams, errors and flow control."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[bytes, Any]] = []
+        self.errors: list[Exception] = []
+        self.events: list[str] = []
+        self.reason: BaseException | None = None
+        self.lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.events.append("connection_made")
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.got.append((data, addr))
+
+    def error_received(self, exc: Exception) -> None:
+        self.errors.append(exc)
+
+    def pause_writing(self) -> None:
+        self.events.append("pause_writing")
+
+    def resume_writing(self) -> None:
+        self.events.append("resume_writing")
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.reason = exc
+        self.lost = True
+
+
+@asynccontextmanager
+async def endpoint(**arguments: Any) -> AsyncIterator[tuple[Any, Receiver]]:
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_datagram_endpoint(Receiver, **arguments)
+    try:
+        yield transport, protocol
+    finally:
+        if not protocol.lost:
+            transport.abort()
+            await until(lambda: protocol.lost)
+
+
+def test_datagrams_go_to_their_address_and_name_their_sender(run: Run) -> None:
+    async def main() -> None:
+        async with (
+            endpoint(local_addr=LOCAL) as (left, left_protocol),
+            endpoint(local_addr=LOCAL) as (right, right_protocol),
+        ):
+            left_address = left.get_extra_info("sockname")
+            right_address = right.get_extra_info("sockname")
+            left.sendto(b"to the right", right_address)
+            await until(lambda: right_protocol.got)
+            assert right_protocol.got == [(b"to the right", left_address)]
+            right.sendto(bytearray(b"to the left"), left_address)
+            right.sendto(memoryview(b"view"), left_address)
+            await until(lambda: len(left_protocol.got) == 2)
+            assert [data for data, _ in left_protocol.got] == [b"to the left", b"view"]
+            assert {type(data) for data, _ in left_protocol.got} == {bytes}
+
+    run(main)
+
+
+def test_a_connected_endpoint_needs_no_address(run: Run) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (server, received):
+            address = server.get_extra_info("sockname")
+            async with endpoint(remote_addr=address) as (client, answers):
+                assert client.get_extra_info("peername") == address
+                client.sendto(b"one")
+                client.sendto(b"two", None)
+                client.sendto(b"three", address)
+                await until(lambda: len(received.got) == 3)
+                server.sendto(b"answer", received.got[0][1])
+                await until(lambda: answers.got)
+                assert answers.got == [(b"answer", address)]
+                with pytest.raises(ValueError, match="Invalid address"):
+                    client.sendto(b"x", ("127.0.0.1", 1))
+
+    run(main)
+
+
+def test_it_is_an_asyncio_datagram_transport(run: Run) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, _):
+            assert isinstance(transport, asyncio.DatagramTransport)
+            assert transport.get_extra_info("socket").type == socket.SOCK_DGRAM
+            assert transport.get_write_buffer_size() == 0
+            transport.note = 1
+            assert transport.note == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("wrong", ["text", None, 5])
+def test_what_is_not_bytes_is_refused(run: Run, wrong: object) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, _):
+            with pytest.raises(TypeError):
+                transport.sendto(wrong, transport.get_extra_info("sockname"))
+
+    run(main)
+
+
+def test_the_port_nobody_listens_on_is_reported_to_error_received(run: Run) -> None:
+    async def main() -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as unused:
+            unused.bind(LOCAL)
+            address = unused.getsockname()
+        async with endpoint(remote_addr=address) as (transport, protocol):
+            transport.sendto(b"anyone?")
+            await until(lambda: protocol.errors)
+            assert isinstance(protocol.errors[0], ConnectionRefusedError)
+            assert not transport.is_closing()
+            assert not protocol.lost
+
+    run(main)
+
+
+def test_a_datagram_that_is_too_long_is_reported_to_error_received(run: Run) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, protocol):
+            transport.sendto(b"x" * 70_000, transport.get_extra_info("sockname"))
+            await until(lambda: protocol.errors)
+            assert isinstance(protocol.errors[0], OSError)
+            assert not transport.is_closing()
+
+    run(main)
+
+
+def test_sendto_after_abort_is_dropped(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, protocol):
+            address = transport.get_extra_info("sockname")
+            transport.abort()
+            assert transport.is_closing()
+            transport.sendto(b"late", address)
+            await until(lambda: protocol.lost)
+            assert protocol.reason is None
+            assert protocol.got == []
+
+    run(main)
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+def test_close_calls_connection_lost_once(run: Run) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, protocol):
+            transport.close()
+            transport.close()
+            assert not protocol.lost
+            await until(lambda: protocol.lost)
+            assert protocol.reason is None
+            assert transport.get_extra_info("socket").fileno() == -1
+
+    run(main)
+
+
+def test_no_datagram_is_received_after_close(run: Run) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, protocol):
+            with socket.socket(type=socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"x", transport.get_extra_info("sockname"))
+            transport.close()
+            await until(lambda: protocol.lost)
+            await turns(3)
+            assert protocol.got == []
+
+    run(main)
+
+
+def test_an_exception_in_datagram_received_reaches_the_handler(run: Run) -> None:
+    reports: list[Report] = []
+
+    class Broken(Receiver):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            super().datagram_received(data, addr)
+            raise LookupError("datagram")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(Broken, local_addr=LOCAL)
+        with socket.socket(type=socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", transport.get_extra_info("sockname"))
+        await until(lambda: reports)
+        transport.abort()
+        await until(lambda: protocol.lost)
+
+    run(main, reports=reports)
+    assert "datagram" in str(reports[0]["exception"])
+
+
+def test_empty_datagrams_arrive_where_stock_sends_them(run: Run) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, protocol):
+            with socket.socket(type=socket.SOCK_DGRAM) as sender:
+                sender.bind(LOCAL)
+                sender.sendto(b"", transport.get_extra_info("sockname"))
+                await until(lambda: protocol.got)
+                assert protocol.got == [(b"", sender.getsockname())]
+
+    run(main)
+
+
+def test_every_datagram_of_a_burst_arrives_in_order(run: Run) -> None:
+    async def main() -> None:
+        async with (
+            endpoint(local_addr=LOCAL) as (left, _),
+            endpoint(local_addr=LOCAL) as (right, protocol),
+        ):
+            for number in range(100):
+                left.sendto(b"%03d" % number, right.get_extra_info("sockname"))
+            await until(lambda: len(protocol.got) == 100)
+            assert [int(data) for data, _ in protocol.got] == list(range(100))
+
+    run(main)
+
+
+def test_unix_datagrams(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("d")
+    here, there = str(folder / "h"), str(folder / "t")
+
+    async def main() -> None:
+        async with (
+            endpoint(local_addr=here, family=socket.AF_UNIX) as (left, left_protocol),
+            endpoint(local_addr=there, family=socket.AF_UNIX) as (right, right_protocol),
+        ):
+            left.sendto(b"one", there)
+            await until(lambda: right_protocol.got)
+            assert right_protocol.got == [(b"one", here)]
+            right.sendto(b"two", here)
+            await until(lambda: left_protocol.got == [(b"two", there)])
+
+    run(main)
+
+
+def test_a_full_unix_socket_pauses_and_resumes_writing_and_loses_nothing(run: Run) -> None:
+    async def main() -> None:
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        near.setblocking(False)
+        far.setblocking(False)
+        async with endpoint(sock=near) as (transport, protocol):
+            transport.set_write_buffer_limits(high=1000)
+            count = 0
+            buffer = bytearray(1000)
+            while "pause_writing" not in protocol.events:
+                buffer[:4] = b"%04d" % count
+                transport.sendto(buffer)
+                count += 1
+            assert transport.get_write_buffer_size() > 1000
+            buffer[:4] = b"----"
+            received: list[int] = []
+
+            def drained() -> bool:
+                try:
+                    received.append(int(far.recv(2000)[:4]))
+                except BlockingIOError:
+                    pass
+                return len(received) == count
+
+            await until(drained)
+            assert received == list(range(count))
+            await until(lambda: protocol.events[-1] == "resume_writing")
+            assert protocol.events == ["connection_made", "pause_writing", "resume_writing"]
+        far.close()
+
+    run(main)
+
+
+def test_close_sends_what_is_buffered_and_abort_does_not(run: Run) -> None:
+    async def main(method: str) -> tuple[int, int]:
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        near.setblocking(False)
+        far.setblocking(False)
+        received = 0
+        async with endpoint(sock=near) as (transport, protocol):
+            for _ in range(1000):
+                transport.sendto(b"x" * 1000)
+            assert transport.get_write_buffer_size() > 0
+            getattr(transport, method)()
+            while True:
+                try:
+                    if not far.recv(2000):
+                        break
+                    received += 1
+                except BlockingIOError:
+                    if protocol.lost:
+                        break
+                    await asyncio.sleep(0)
+        far.close()
+        return received, 1000
+
+    received, sent = run(lambda: main("close"))
+    assert received == sent
+    received, sent = run(lambda: main("abort"))
+    assert received < sent
+
+
+def test_a_socket_that_exists_can_be_used(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        sock.bind(LOCAL)
+        async with endpoint(sock=sock) as (transport, protocol):
+            transport.sendto(b"to myself", sock.getsockname())
+            await until(lambda: protocol.got)
+
+    run(main)
