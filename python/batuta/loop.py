@@ -25,10 +25,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from batuta import _batuta, processes
+from batuta.selector_view import SelectorView
 
 if TYPE_CHECKING:
     import socket
     import ssl
+
+_NATIVE_RUN_ONCE = _batuta.NativeLoop._run_once
 
 # Looked up once: a program (or `batuta.install()`) may replace the name later.
 _UnixLoop = unix_events._UnixSelectorEventLoop
@@ -94,6 +97,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         self._unix_server_sockets: dict[socket.socket, int] = {}
         self._csock: _WakeupEnd | None = _WakeupEnd(self._signal_fd)
         self._watcher = processes.ChildWatcher(self)
+        self._selector = SelectorView(self)
 
     # Running
 
@@ -116,7 +120,10 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             )
             events._set_running_loop(self)
             former_wakeup_fd = self._watch_signals()
-            self._run_turns()
+            if type(self)._run_once is _NATIVE_RUN_ONCE and "_run_once" not in self.__dict__:
+                self._run_turns()
+            else:
+                self._run_patched_turns()
         finally:
             if former_wakeup_fd is not None:
                 self._unwatch_signals(former_wakeup_fd)
@@ -125,6 +132,13 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*former_hooks)
+
+    def _run_patched_turns(self) -> None:
+        """Run turns through a `_run_once` that a subclass or a tool has replaced."""
+        while True:
+            self._run_once()
+            if self._stopping:
+                return
 
     def close(self) -> None:
         """Close the loop: pending callbacks are dropped, the executor is told to

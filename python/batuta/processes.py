@@ -106,22 +106,56 @@ async def make_transport(
         RuntimeError: the program has set a child watcher that is not active.
         OSError: the program cannot be started.
     """
-    watcher = _chosen_watcher()
-    if watcher is not None and not watcher.is_active():
-        raise RuntimeError(
-            "asyncio.get_child_watcher() is not activated, subprocess support is not installed."
+    def start(watcher: Any) -> Any:
+        return _start(
+            loop, watcher, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, kwargs
         )
+
+    chosen = _chosen_watcher()
+    if chosen is None:
+        return await start(loop._watcher)
+    with chosen as watcher:
+        if not watcher.is_active():
+            raise RuntimeError(
+                "asyncio.get_child_watcher() is not activated, "
+                "subprocess support is not installed."
+            )
+        return await start(watcher)
+
+
+async def _start(
+    loop: EventLoop,
+    watcher: Any,
+    protocol: asyncio.SubprocessProtocol,
+    args: Any,
+    shell: bool,
+    stdin: Any,
+    stdout: Any,
+    stderr: Any,
+    bufsize: int,
+    extra: dict[str, Any] | None,
+    kwargs: dict[str, Any],
+) -> asyncio.SubprocessTransport:
     waiter = loop.create_future()
     transport = unix_events._UnixSubprocessTransport(
-        loop, protocol, args, shell, stdin, stdout, stderr, bufsize,
-        waiter=waiter, extra=extra, **kwargs,
+        loop,
+        protocol,
+        args,
+        shell,
+        stdin,
+        stdout,
+        stderr,
+        bufsize,
+        waiter=waiter,
+        extra=extra,
+        **kwargs,
     )
 
     def ended(pid: int, returncode: int, transport: Any) -> None:
         # A foreign watcher may call from a thread of its own.
         loop.call_soon_threadsafe(transport._process_exited, returncode)
 
-    (watcher or loop._watcher).add_child_handler(transport.get_pid(), ended, transport)
+    watcher.add_child_handler(transport.get_pid(), ended, transport)
     try:
         await waiter
     except (SystemExit, KeyboardInterrupt):

@@ -34,8 +34,8 @@ pub struct Asyncio {
     pub base_event_loop: Obj,
     /// `asyncio.BufferedProtocol`.
     pub buffered_protocol: Obj,
-    /// `asyncio.log.logger`.
-    pub logger: Obj,
+    /// `asyncio.base_events`.
+    pub base_events: Obj,
     /// `asyncio.format_helpers`.
     pub format_helpers: Obj,
     /// `asyncio.trsock.TransportSocket`.
@@ -74,7 +74,6 @@ impl Asyncio {
             future: import(c"asyncio.futures")?.attr(c"Future")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
             buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,
-            logger: import(c"asyncio.log")?.attr(c"logger")?,
             format_helpers: import(c"asyncio.format_helpers")?,
             transport_socket: import(c"asyncio.trsock")?.attr(c"TransportSocket")?,
             set_result_unless_cancelled: import(c"asyncio.futures")?
@@ -85,6 +84,7 @@ impl Asyncio {
                 .attr(c"_SendfileMode")?
                 .attr(c"TRY_NATIVE")?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
+            base_events,
             loop_keyword: keywords(&["loop"])?,
             loop_name_keywords: keywords(&["loop", "name"])?,
             task_keywords: keywords(&["loop", "name", "context"])?,
@@ -97,6 +97,11 @@ impl Asyncio {
     pub fn get() -> &'static Self {
         ASYNCIO.get()
     }
+}
+
+/// asyncio's logger, as its event loop sees it: programs replace it there.
+pub fn logger() -> PyResult<Obj> {
+    Asyncio::get().base_events.attr(c"logger")
 }
 
 /// The interned names.

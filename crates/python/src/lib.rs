@@ -37,7 +37,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"Handle", &handle)?;
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
-    let transport = import(c"asyncio.transports")?.attr(c"Transport")?;
+    let transport = import(c"asyncio.transports")?.attr(c"_FlowControlMixin")?;
     let stream = define::<transport::StreamTransport>(Some(&transport))?;
     add(module, c"StreamTransport", &stream)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;

@@ -241,6 +241,24 @@ impl Py<NativeLoop> {
         )))
     }
 
+    fn callbacks_of(&self, fd: RawFd) -> PyResult<Obj> {
+        let handles = match self.registry.borrow().get(fd) {
+            Some(Owner::User { reader, writer }) => [reader.clone(), writer.clone()],
+            _ => return Ok(Obj::none()),
+        };
+        Obj::tuple(&handles.map(|handle| handle.map_or_else(Obj::none, Py::into_obj)))
+    }
+
+    fn watched_fds(&self) -> PyResult<Obj> {
+        let fds: Vec<usize> = self
+            .registry
+            .borrow()
+            .iter()
+            .filter_map(|(fd, owner)| matches!(owner, Owner::User { .. }).then_some(fd))
+            .collect();
+        Obj::list(&fds.into_iter().map(Obj::size).collect::<PyResult<Vec<_>>>()?)
+    }
+
     fn add(&self, args: &Args<'_>, which: Side, function: &str, user: bool) -> PyResult<Obj> {
         let ([file, callback], rest) = args.split::<2>(function)?;
         let fd = fileno(file)?;
@@ -316,6 +334,16 @@ pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
             c"_remove_writer",
             c"remove_writer() for the loop's own use.",
             |this: &Py<NativeLoop>, file: &Obj| this.remove(file, Side::Write, false),
+        )
+        .one(
+            c"_callbacks_of",
+            c"Return a descriptor's (reader, writer) handles, None if it has none.",
+            |this: &Py<NativeLoop>, file: &Obj| this.callbacks_of(fileno(file)?),
+        )
+        .noargs(
+            c"_watched_fds",
+            c"Return the descriptors that have a reader or writer.",
+            |this: &Py<NativeLoop>| this.watched_fds(),
         )
         .one(
             c"_ensure_fd_no_transport",

@@ -2,7 +2,7 @@
 
 use batuta_engine::clock::Instant;
 
-use crate::asyncio::{Asyncio, names};
+use crate::asyncio::{Asyncio, logger, names};
 use crate::ffi::{Obj, Py, PyResult, Raised};
 use crate::handle::{Core, Handle};
 
@@ -112,8 +112,7 @@ impl Py<NativeLoop> {
         let seconds = Instant(Instant::now().nanos_since(begin)).as_secs_f64();
         if seconds >= self.slow_callback_duration.get() {
             let text = Obj::str("Executing %s took %.3f seconds")?;
-            let logger = &Asyncio::get().logger;
-            let warning = logger.getattr(&names().warning)?;
+            let warning = logger()?.getattr(&names().warning)?;
             warning.call_with(&[&text, &describe()?, &Obj::float(seconds)?])?;
         }
         Ok(())

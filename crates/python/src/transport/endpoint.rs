@@ -21,7 +21,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use batuta_engine::driver::{Readiness, Token};
 use rustix::io::Errno;
 
-use crate::asyncio::{Asyncio, names};
+use crate::asyncio::{logger, names};
 use crate::event_loop::{NativeLoop, Ready};
 use crate::ffi::error::resource_warning;
 use crate::ffi::method::{Methods, Properties};
@@ -170,7 +170,7 @@ impl Endpoint {
         let count = self.lost_writes.get() + 1;
         self.lost_writes.set(count);
         if count > LOGGED_LOST_WRITES {
-            let warning = Asyncio::get().logger.getattr(&names().warning)?;
+            let warning = logger()?.getattr(&names().warning)?;
             warning.call1(&Obj::str("socket.send() raised exception.")?)?;
         }
         Ok(())
@@ -187,7 +187,7 @@ impl Endpoint {
     /// Logs at debug level, in debug mode: `format` with the transport in it.
     pub fn debug_log(&self, transport: &Obj, format: &str) -> PyResult<()> {
         if self.debug() {
-            let log = Asyncio::get().logger.getattr(&names().debug)?;
+            let log = logger()?.getattr(&names().debug)?;
             log.call2(&Obj::str(format)?, transport)?;
         }
         Ok(())
