@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import warnings
 from asyncio import events, unix_events
@@ -114,7 +115,9 @@ async def make_transport(
     chosen = _chosen_watcher()
     if chosen is None:
         return await start(loop._watcher)
-    with chosen as watcher:
+    with chosen as entered:
+        # What the watcher is, and what it gives to `with`, may differ.
+        watcher = entered if sys.version_info < (3, 12) else chosen
         if not watcher.is_active():
             raise RuntimeError(
                 "asyncio.get_child_watcher() is not activated, "

@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE not in item.path.parents:
             continue
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(60))
+            item.add_marker(pytest.mark.timeout(45))
         # An exception in __del__ or in a thread fails the test that made it.
         for category in ("UnraisableException", "UnhandledThreadException"):
             mark = pytest.mark.filterwarnings(f"error::pytest.Pytest{category}Warning")

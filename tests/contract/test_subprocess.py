@@ -203,7 +203,7 @@ def test_the_options_of_popen_are_passed_on(run: Run, tmp_path: Any) -> None:
 def test_file_descriptors_are_passed_on(run: Run) -> None:
     async def main() -> None:
         read_end, write_end = os.pipe()
-        process = await shell(f"echo through >&{write_end}", pass_fds=[write_end])
+        process = await shell(f"echo through > /dev/fd/{write_end}", pass_fds=[write_end])
         os.close(write_end)
         assert await process.wait() == 0
         assert os.read(read_end, 100) == b"through\n"

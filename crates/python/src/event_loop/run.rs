@@ -14,6 +14,7 @@ use super::{NativeLoop, Owner, Ready};
 impl NativeLoop {
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
+        this.budget.borrow_mut().exhaust();
         loop {
             this.turn()?;
             if this.stopping.get() {
