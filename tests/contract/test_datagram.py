@@ -101,10 +101,8 @@ def test_a_connected_endpoint_needs_no_address(run: Run) -> None:
     run(main)
 
 
-def test_it_is_an_asyncio_datagram_transport(run: Run, is_stock: bool) -> None:
-    if is_stock and sys.version_info < (3, 12):
-        pytest.skip("stock 3.11 made it a plain Transport by mistake")
-
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before 3.12 stock made it a Transport")
+def test_it_is_an_asyncio_datagram_transport(run: Run) -> None:
     async def main() -> None:
         async with endpoint(local_addr=LOCAL) as (transport, _):
             assert isinstance(transport, asyncio.DatagramTransport)

@@ -49,7 +49,6 @@ fn fill(module: &Obj) -> PyResult<()> {
     )
 }
 
-#[expect(clippy::panic, clippy::unnecessary_wraps, reason = "panics by design")]
 fn panic_for_tests(_: &Args<'_>) -> PyResult<Obj> {
     panic!("asked to panic by a test")
 }

@@ -150,7 +150,7 @@ impl Py<NativeLoop> {
             }
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
-            Ready::Foreign(handle) => self.run_foreign(&handle),
+            Ready::Foreign(handle) => run_foreign(&handle),
             Ready::Io(token, readiness) => {
                 let transport = match self.registry.borrow().resolve(token) {
                     Some(Owner::Transport(transport)) => transport.clone(),
@@ -160,13 +160,6 @@ impl Py<NativeLoop> {
                     .or_else(|raised| self.transport_failed(raised, &transport.to_obj()))
             }
         }
-    }
-
-    fn run_foreign(&self, handle: &Obj) -> PyResult<()> {
-        if foreign_is_cancelled(handle)? {
-            return Ok(());
-        }
-        handle.call_method0(&names()._run).map(drop)
     }
 
     /// Runs one entry in debug mode.
@@ -188,4 +181,11 @@ impl Py<NativeLoop> {
         };
         self.watched(handle.as_ref(), describe, || self.dispatch(entry))
     }
+}
+
+fn run_foreign(handle: &Obj) -> PyResult<()> {
+    if foreign_is_cancelled(handle)? {
+        return Ok(());
+    }
+    handle.call_method0(&names()._run).map(drop)
 }

@@ -134,7 +134,7 @@ impl NativeLoop {
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
-            let class = asyncio.tasks.getattr(&names().Task)?;
+            let class = asyncio.tasks.getattr(&asyncio.task_name)?;
             let coro = args.positional().first();
             return match (name, context) {
                 (None, None) => class.call_keywords(coro, &asyncio.loop_keyword, [this.as_obj()]),

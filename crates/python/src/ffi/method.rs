@@ -10,9 +10,8 @@
 use std::any::Any;
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
@@ -113,9 +112,9 @@ impl IntoObj for Option<Obj> {
 #[inline]
 pub(super) fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0, "a function item or a closure that captures nothing") };
-    // SAFETY: a value without size has no bytes that could be wrong, and one
-    // exists: the tables below take it by value.
-    unsafe { MaybeUninit::uninit().assume_init() }
+    // SAFETY: a value without size has no bytes to read, and one exists: the
+    // tables below take it by value. A dangling pointer is valid for it.
+    unsafe { NonNull::<F>::dangling().as_ptr().read() }
 }
 
 /// The method table of a native type.

@@ -30,7 +30,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, con
 use super::AnyTransport;
 use super::flow::{Flow, Whose, report};
 
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
+/// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
 const LOGGED_LOST_WRITES: u32 = 5;
 
 /// How far a transport's life has come.
@@ -217,9 +217,6 @@ impl Endpoint {
 
 /// A native transport type.
 pub trait Transport: NativeType {
-    /// What the transport is called in messages: "socket", "pipe", ….
-    const KIND: &'static str;
-
     /// The shared part.
     fn endpoint(&self) -> &Endpoint;
     /// As an owner of a descriptor.

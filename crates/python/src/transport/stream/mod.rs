@@ -20,7 +20,7 @@ use batuta_engine::driver::Readiness;
 use crate::asyncio::{Asyncio, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::TypeCell;
+use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::AnyTransport;
@@ -190,8 +190,6 @@ impl Py<StreamTransport> {
 }
 
 impl Transport for StreamTransport {
-    const KIND: &'static str = "socket";
-
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -218,7 +216,7 @@ impl NativeType for StreamTransport {
     const DOC: &'static std::ffi::CStr = c"TCP and Unix stream transport. See asyncio.Transport.";
     const OPEN: bool = true;
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
-    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(Self::repr);
+    const REPR: Option<ReprFn<Self>> = Some(Self::repr);
 
     fn cell() -> &'static TypeCell {
         &STREAM_TRANSPORT
