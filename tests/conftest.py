@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import glob
-import importlib.util
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -32,31 +29,6 @@ left_out_key = pytest.StashKey[LeftOut]()
 stderr_key = pytest.StashKey[IO[str]]()
 
 
-def postgres_program(name: str) -> str | None:
-    """The path of a PostgreSQL program; Debian keeps them out of PATH."""
-    installed = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)
-    return shutil.which(name) or next(iter(installed), None)
-
-
-def _program(name: str) -> Callable[[], bool]:
-    return lambda: shutil.which(name) is not None
-
-
-NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
-    "redis-server": (_program("redis-server"), "apt-get install redis-server"),
-    "postgresql": (lambda: postgres_program("initdb") is not None, "apt-get install postgresql"),
-}
-
-
-def _is_there(name: str) -> tuple[bool, str]:
-    """Whether what a test needs is there, and how to install it. Other names are PyPI packages."""
-    if name in NEEDS:
-        found, how = NEEDS[name]
-        return found(), how
-    module = name.replace("-", "_")
-    return importlib.util.find_spec(module) is not None, f"pip install {name}"
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*names): servers and packages that the test needs")
     config.stash[left_out_key] = {}
@@ -70,7 +42,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for name in marker.args:
-            there, how = _is_there(name)
+            there, how = is_there(name)
             if there:
                 continue
             if REQUIRE_ALL:

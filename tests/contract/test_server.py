@@ -175,6 +175,7 @@ def test_serve_forever_ends_by_cancellation_and_closes(run: Run) -> None:
         with pytest.raises(asyncio.CancelledError):
             await serving
         assert not server.is_serving()
+        await until(lambda: len(asyncio.all_tasks()) == 1)  # the echo task saw the end
 
     run(main)
 
