@@ -17,9 +17,10 @@ from typing import IO
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `loops` and `contract.support`
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `loops` and its like
 
 from loops import STOCK, SUBJECT, Child, LoopFactory, Run, load
+from needs import is_there
 
 REQUIRE_ALL = os.environ.get("BATUTA_REQUIRE_ALL", "") not in ("", "0")
 LAST_RESORT = 180  # seconds after which a test that hangs in native code ends the whole process

@@ -23,7 +23,7 @@ import weakref
 from asyncio import constants, events, sslproto, unix_events
 from asyncio.log import logger
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # typeshed knows fewer of its arguments.
 _SSLProtocol: Any = sslproto.SSLProtocol
+
+if TYPE_CHECKING:
+    _Ts = TypeVarTuple("_Ts")
 
 _NATIVE_RUN_ONCE = _batuta.NativeLoop._run_once
 
@@ -199,7 +202,9 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         if not self._signal_handlers:
             signal.set_wakeup_fd(former)
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
+    ) -> None:
         """Call ``callback(*args)`` in the loop whenever the signal `sig` arrives.
 
         Raises:

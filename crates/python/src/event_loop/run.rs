@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::asyncio::names;
 use crate::ffi::method::catch_panic;
-use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
+use crate::ffi::{Obj, Py, PyResult, Raised, context, exit, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 
 use super::{NativeLoop, Owner, Ready};
@@ -14,6 +14,7 @@ use super::{NativeLoop, Owner, Ready};
 impl NativeLoop {
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
+        let _running = exit::Running::begin();
         this.budget.borrow_mut().exhaust();
         loop {
             this.turn()?;
@@ -25,6 +26,7 @@ impl NativeLoop {
 
     /// Runs one turn.
     pub(super) fn run_one_turn(this: &Py<Self>) -> PyResult<()> {
+        let _running = exit::Running::begin();
         this.turn()
     }
 }
@@ -33,6 +35,7 @@ impl Py<NativeLoop> {
     /// One turn: poll (or skip it within the bound), queue what is due, then run
     /// a snapshot of the queue.
     fn turn(&self) -> PyResult<()> {
+        exit::checkpoint();
         let mut now = Instant::now();
         let idle = self.ready.borrow().is_empty();
         if idle || !self.budget.borrow_mut().may_skip(now) {
@@ -80,7 +83,7 @@ impl Py<NativeLoop> {
         } else {
             let driver = &io.driver;
             self.polling.set(true);
-            let waited = gil::without(|| driver.wait(&mut events, timeout));
+            let waited = exit::asleep(|| driver.wait(&mut events, timeout));
             self.polling.set(false);
             waited
         };

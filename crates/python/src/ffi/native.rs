@@ -243,7 +243,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slot(py::Py_tp_traverse, traverse::<T> as *const c_void),
         slot(py::Py_tp_clear, clear::<T> as *const c_void),
         slot(py::Py_tp_methods, T::methods().leak()),
-        slot(py::Py_tp_getset, T::properties().leak()),
+        slot(py::Py_tp_getset, T::properties().leak(T::OPEN)),
         slot(py::Py_tp_doc, T::DOC.as_ptr().cast()),
     ];
     if T::OPEN {

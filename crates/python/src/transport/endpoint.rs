@@ -167,9 +167,10 @@ impl Endpoint {
     /// Counts a write that comes too late, and warns as asyncio does.
     #[cold]
     pub fn late_write(&self) -> PyResult<()> {
-        let count = self.lost_writes.get() + 1;
-        self.lost_writes.set(count);
-        if count > LOGGED_LOST_WRITES {
+        let before = self.lost_writes.get();
+        self.lost_writes.set(before + 1);
+        // The loss itself counts as the first.
+        if before + 1 >= LOGGED_LOST_WRITES {
             let warning = logger()?.getattr(&names().warning)?;
             warning.call1(&Obj::str("socket.send() raised exception.")?)?;
         }
@@ -315,7 +316,6 @@ impl<T: Transport> Py<T> {
         if endpoint.phase.replace(Phase::Closed) == Phase::Closed {
             return Ok(());
         }
-        endpoint.lost_writes.set(endpoint.lost_writes.get() + 1);
         let told = match endpoint.protocol() {
             Some(protocol) => protocol.call_method1(&names().connection_lost, reason).map(drop),
             None => Ok(()),
@@ -357,10 +357,11 @@ impl<T: Transport> Py<T> {
         }
         let warned = Obj::str(&format!("unclosed transport {}", self.as_obj().repr_lossy()))
             .and_then(|text| resource_warning(self.as_obj(), &text));
-        for result in [warned, self.finish()] {
-            if let Err(raised) = result {
-                raised.unraisable(self.as_obj());
-            }
+        if let Err(raised) = warned {
+            raised.unraisable(self.as_obj());
+        }
+        if let Err(raised) = self.finish() {
+            raised.unraisable(self.as_obj());
         }
     }
 }
@@ -454,7 +455,7 @@ pub fn properties<T: Transport>() -> Properties<T> {
         .get(c"_closing", |this: &Py<T>| Ok(this.endpoint().is_closing()))
         .get(c"_conn_lost", |this: &Py<T>| {
             let endpoint = this.endpoint();
-            let lost = usize::from(endpoint.phase() == Phase::Lost);
+            let lost = usize::from(endpoint.phase() >= Phase::Lost);
             Ok(lost + endpoint.lost_writes.get() as usize)
         })
         .get(c"_high_water", |this: &Py<T>| Ok(this.endpoint().flow.high()))
