@@ -143,8 +143,9 @@ def test_a_slow_callback_is_reported(run: Run, caplog: pytest.LogCaptureFixture,
         far.close()
 
     run_with_limit(run, main)
-    [report] = slow_reports(caplog)
-    assert re.fullmatch(r"Executing <.*(Handle).*> took \d+\.\d{3} seconds", report), report
+    reports = slow_reports(caplog)
+    pattern = re.compile(r"Executing <\w*Handle .*test_debug_mode.*> took \d+\.\d{3} seconds")
+    assert any(pattern.fullmatch(report) for report in reports), reports
 
 
 def test_a_slow_signal_handler_is_reported(run: Run, caplog: pytest.LogCaptureFixture) -> None:
@@ -156,7 +157,7 @@ def test_a_slow_signal_handler_is_reported(run: Run, caplog: pytest.LogCaptureFi
         loop.remove_signal_handler(signal.SIGUSR1)
 
     run_with_limit(run, main)
-    assert len(slow_reports(caplog)) == 1
+    assert any("hog" in report for report in slow_reports(caplog)), slow_reports(caplog)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,12 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
     let handle = define::<handle::Handle>(Some(&events.attr(c"Handle")?))?;
     add(module, c"Handle", &handle)?;
+    #[cfg(Py_3_14)]
+    {
+        let base = events.attr(c"_ThreadSafeHandle")?;
+        let handle = define::<handle::ThreadSafeHandle>(Some(&base))?;
+        add(module, c"ThreadSafeHandle", &handle)?;
+    }
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
     let transport = import(c"asyncio.transports")?.attr(c"_FlowControlMixin")?;

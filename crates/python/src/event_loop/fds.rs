@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::asyncio::names;
 use crate::ffi::method::Methods;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, Visitor};
-use crate::handle::{Core, Handle};
+use crate::handle::{Core, Handle, HasCore};
 use crate::transport::AnyTransport;
 
 use super::NativeLoop;

@@ -22,6 +22,9 @@ pub enum Ready {
         /// The task's context.
         context: Obj,
     },
+    /// `call_soon_threadsafe`.
+    #[cfg(Py_3_14)]
+    ThreadSafe(Py<crate::handle::ThreadSafeHandle>),
     /// Somebody else's handle: `_run()` runs it.
     Foreign(Obj),
     /// A transport's descriptor is ready.
@@ -34,6 +37,8 @@ impl Ready {
         match self {
             Self::Handle(handle) => visitor.obj(handle.as_obj()),
             Self::Timer(timer) => visitor.obj(timer.as_obj()),
+            #[cfg(Py_3_14)]
+            Self::ThreadSafe(handle) => visitor.obj(handle.as_obj()),
             Self::TaskStep { callable, future, context } => {
                 visitor.obj(callable);
                 if let Some(future) = future {
@@ -51,6 +56,8 @@ impl Ready {
         match self {
             Self::Handle(handle) => Some(handle.as_obj().clone()),
             Self::Timer(timer) => Some(timer.as_obj().clone()),
+            #[cfg(Py_3_14)]
+            Self::ThreadSafe(handle) => Some(handle.as_obj().clone()),
             Self::Foreign(handle) => Some(handle.clone()),
             Self::TaskStep { .. } | Self::Io(..) => None,
         }

@@ -153,6 +153,8 @@ impl Py<NativeLoop> {
             }
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
+            #[cfg(Py_3_14)]
+            Ready::ThreadSafe(handle) => crate::handle::ThreadSafeHandle::run_in(&handle, self),
             Ready::Foreign(handle) => run_foreign(&handle),
             Ready::Io(token, readiness) => {
                 let transport = match self.registry.borrow().resolve(token) {

@@ -66,10 +66,29 @@ impl NativeLoop {
         Self::soon(this, args, "call_soon")
     }
 
+    #[cfg(not(Py_3_14))]
     fn call_soon_threadsafe(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         let handle = Self::soon(this, args, "call_soon_threadsafe")?;
         this.wake();
         Ok(handle)
+    }
+
+    #[cfg(Py_3_14)]
+    fn call_soon_threadsafe(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        const NAME: &str = "call_soon_threadsafe";
+        this.check_closed()?;
+        let (callback, rest, context) = parse(NAME, args)?;
+        if this.debug.get() {
+            Self::check_debug(this, callback, NAME)?;
+        }
+        let core = Core::new(this, callback, rest, context)?;
+        if this.debug.get() {
+            core.trace()?;
+        }
+        let handle = Py::new(crate::handle::ThreadSafeHandle::new(core))?;
+        this.push(Ready::ThreadSafe(handle.clone()));
+        this.wake();
+        Ok(handle.into_obj())
     }
 
     /// Ends the loop's sleep. The lock makes the test exact: a loop that is not

@@ -10,8 +10,6 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pyo3_ffi as py;
-
 use super::error::PyResult;
 use super::gil;
 use super::object::Obj;
@@ -25,12 +23,6 @@ static AWAKE: AtomicUsize = AtomicUsize::new(0);
 /// How long the hook waits for running callbacks to reach the end of a turn.
 const PATIENCE: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(1);
-
-fn thread() -> u64 {
-    // SAFETY: no conditions.
-    #[allow(clippy::useless_conversion, reason = "32 bits wide on other targets")]
-    u64::from(unsafe { py::PyThread_get_thread_ident() })
-}
 
 /// Counts this thread as one that runs a loop, until dropped.
 #[derive(Debug)]
@@ -55,7 +47,7 @@ impl Drop for Running {
 #[inline]
 pub fn checkpoint() {
     let ending = ENDING.load(Ordering::Relaxed);
-    if ending != 0 && ending != thread() {
+    if ending != 0 && ending != gil::thread_ident() {
         gil::without(|| sleep_for_ever());
     }
 }
@@ -68,7 +60,7 @@ pub fn asleep<R>(body: impl FnOnce() -> R + Send) -> R {
         let result = body();
         AWAKE.fetch_add(1, Ordering::SeqCst);
         let ending = ENDING.load(Ordering::SeqCst);
-        if ending != 0 && ending != thread() {
+        if ending != 0 && ending != gil::thread_ident() {
             sleep_for_ever();
         }
         result
@@ -84,7 +76,7 @@ fn sleep_for_ever() -> ! {
 
 /// The `atexit` hook: sends the loops of other threads to sleep.
 pub fn park_threads() -> PyResult<Obj> {
-    ENDING.store(thread(), Ordering::SeqCst);
+    ENDING.store(gil::thread_ident(), Ordering::SeqCst);
     let mut waited = Duration::ZERO;
     while AWAKE.load(Ordering::SeqCst) > 0 && waited < PATIENCE {
         gil::without(|| std::thread::sleep(STEP));

@@ -1,24 +1,29 @@
-//! `Handle` and `TimerHandle`: what `call_soon` and `call_later` return.
+//! Handles: what `call_soon` and its kin return.
 //!
 //! Role: a callback with its arguments and context, native behind
-//! `asyncio.Handle` and `asyncio.TimerHandle`, so `isinstance` holds and the
-//! cold parts (`repr`, comparisons) are the interpreter's own.
+//! `asyncio.Handle`, so `isinstance` holds and the cold parts (`repr`,
+//! comparisons) are the interpreter's own. [`Core`] is what all kinds share;
+//! timers and the handles of `call_soon_threadsafe` have files of their own.
 //!
-//! Invariants: a cancelled handle holds neither callback nor arguments. A
-//! `TimerHandle` has a key exactly while it is among the loop's timers.
+//! Invariant: a cancelled handle holds neither callback nor arguments.
 //!
 //! Thread: made by any thread that holds the lock, run by the loop's.
 
-use std::cell::Cell;
+#[cfg(Py_3_14)]
+mod threadsafe;
+mod timer;
 
-use batuta_engine::clock::Instant;
-use batuta_engine::timers::TimerKey;
+use std::cell::Cell;
 
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor, context};
+
+#[cfg(Py_3_14)]
+pub use threadsafe::ThreadSafeHandle;
+pub use timer::TimerHandle;
 
 /// How a handle keeps its arguments: one argument needs no tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,17 +166,41 @@ impl Core {
     }
 }
 
-/// A type that has a [`Core`]: both kinds share their methods through it.
+/// A type that has a [`Core`]: all kinds share their methods through it.
 pub trait HasCore: NativeType {
     /// The shared part.
     fn core(&self) -> &Core;
+
+    /// Waits until no other thread is running the callback.
+    fn settle(&self) {}
+
+    /// Cancels the callback.
+    fn cancel(this: &Py<Self>) -> PyResult<()> {
+        this.settle();
+        this.core().cancel(this.as_obj())
+    }
+
+    /// Runs the callback, for `_run()`.
+    fn run(this: &Py<Self>) -> PyResult<()> {
+        let event_loop = this.core().event_loop.get_or_none();
+        match Py::<NativeLoop>::from_instance(&event_loop) {
+            Some(event_loop) => event_loop.run_handle(this.as_obj(), this.core()),
+            None => this.core().run(),
+        }
+    }
 }
 
 fn methods<T: HasCore>() -> Methods<T> {
     Methods::new()
         .noargs(c"cancelled", c"Return True if the callback was cancelled.", |this: &Py<T>| {
+            this.settle();
             Ok(this.core().is_cancelled())
         })
+        .noargs(
+            c"cancel",
+            c"Cancel the callback; it will not run. No effect when it has run or was cancelled.",
+            T::cancel,
+        )
         .noargs(
             c"get_context",
             c"Return the contextvars.Context the callback runs in.",
@@ -180,13 +209,7 @@ fn methods<T: HasCore>() -> Methods<T> {
         .noargs(
             c"_run",
             c"Run the callback; report what it raises to the loop's exception handler.",
-            |this: &Py<T>| {
-                let event_loop = this.core().event_loop.get_or_none();
-                match Py::<NativeLoop>::from_instance(&event_loop) {
-                    Some(event_loop) => event_loop.run_handle(this.as_obj(), this.core()),
-                    None => this.core().run(),
-                }
-            },
+            T::run,
         )
 }
 
@@ -256,13 +279,6 @@ impl HasCore for Handle {
     }
 }
 
-impl Handle {
-    /// Cancels the callback.
-    pub fn cancel(this: &Py<Self>) -> PyResult<()> {
-        this.0.cancel(this.as_obj())
-    }
-}
-
 impl NativeType for Handle {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.Handle";
     const DOC: &'static std::ffi::CStr =
@@ -282,100 +298,11 @@ impl NativeType for Handle {
     }
 
     fn methods() -> Methods<Self> {
-        methods().noargs(
-            c"cancel",
-            c"Cancel the callback; it will not run. No effect when it has run or was cancelled.",
-            Self::cancel,
-        )
-    }
-
-    fn properties() -> Properties<Self> {
-        properties()
-    }
-}
-
-/// What `call_later` and `call_at` return.
-#[derive(Debug)]
-pub struct TimerHandle {
-    core: Core,
-    when: Slot,
-    key: Cell<Option<TimerKey>>,
-}
-
-static TIMER_HANDLE: TypeCell = TypeCell::new();
-
-impl HasCore for TimerHandle {
-    #[inline]
-    fn core(&self) -> &Core {
-        &self.core
-    }
-}
-
-impl TimerHandle {
-    /// Makes a timer for the loop time `when` and puts it among the loop's.
-    pub fn schedule(event_loop: &Py<NativeLoop>, when: Obj, core: Core) -> PyResult<Py<Self>> {
-        let due = Instant::at_or_after(when.to_f64()?);
-        let timer = Py::new(Self { core, when: Slot::from(when), key: Cell::new(None) })?;
-        let key = event_loop.timers.borrow_mut().insert(due, timer.clone());
-        timer.key.set(Some(key));
-        Ok(timer)
-    }
-
-    /// Notes that it has left the loop's timers.
-    #[inline]
-    pub fn fired(&self) {
-        self.key.set(None);
-    }
-
-    fn cancel(this: &Py<Self>) -> PyResult<()> {
-        if let Some(key) = this.key.take() {
-            let event_loop = this.core.event_loop.get_or_none();
-            if let Some(event_loop) = Py::<NativeLoop>::from_instance(&event_loop) {
-                let removed = event_loop.timers.borrow_mut().cancel(key);
-                drop(removed);
-            }
-        }
-        this.core.cancel(this.as_obj())
-    }
-}
-
-impl NativeType for TimerHandle {
-    const NAME: &'static std::ffi::CStr = c"batuta._batuta.TimerHandle";
-    const DOC: &'static std::ffi::CStr =
-        c"A callback scheduled by call_later() or call_at(). See asyncio.TimerHandle.";
-    const POOL: usize = 1024;
-
-    fn cell() -> &'static TypeCell {
-        &TIMER_HANDLE
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.core.traverse(visitor);
-        visitor.slot(&self.when);
-    }
-
-    fn clear(&self) {
-        self.core.clear();
-    }
-
-    fn methods() -> Methods<Self> {
         methods()
-            .noargs(
-                c"cancel",
-                c"Cancel the callback; it will not run. No effect when it has run or was cancelled.",
-                Self::cancel,
-            )
-            .noargs(
-                c"when",
-                c"Return the loop time, in seconds, at which the callback is due.",
-                |this: &Py<Self>| Ok(this.when.get()),
-            )
     }
 
     fn properties() -> Properties<Self> {
         properties()
-            .get(c"_when", |this: &Py<Self>| Ok(this.when.get()))
-            .get(c"_scheduled", |this: &Py<Self>| Ok(this.key.get().is_some()))
     }
 }
 

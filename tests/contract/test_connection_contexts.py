@@ -1,0 +1,133 @@
+"""In which context protocol methods run: that of who made the connection or the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import socket
+from typing import Any
+
+from contract.support import Recorder, raw_pair, until
+from loops import Run
+
+name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="none")
+
+
+class Noting(Recorder):
+    """Notes what the variable holds in each method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, str] = {"factory": name.get()}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.seen["connection_made"] = name.get()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.seen["data_received"] = name.get()
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        self.seen["eof_received"] = name.get()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.seen["connection_lost"] = name.get()
+
+
+def everywhere(value: str) -> dict[str, str]:
+    names = ["factory", "connection_made", "data_received", "eof_received", "connection_lost"]
+    return dict.fromkeys(names, value)
+
+
+def test_a_client_protocol_runs_in_the_context_of_create_connection(run: Run) -> None:
+    async def main() -> dict[str, str]:
+        loop = asyncio.get_running_loop()
+        near, peer = raw_pair("tcp")
+        name.set("at create_connection")
+        _, protocol = await loop.create_connection(Noting, sock=near)
+        name.set("later")
+        peer.send(b"x")
+        await until(lambda: protocol.data)
+        peer.shutdown(socket.SHUT_WR)
+        await until(lambda: protocol.lost)
+        peer.close()
+        return protocol.seen
+
+    assert run(main) == everywhere("at create_connection")
+
+
+def test_a_server_protocol_runs_in_the_context_of_create_server(run: Run) -> None:
+    async def main() -> list[dict[str, str]]:
+        loop = asyncio.get_running_loop()
+        made: list[Noting] = []
+
+        def factory() -> Noting:
+            made.append(Noting())
+            return made[-1]
+
+        name.set("at create_server")
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        name.set("later")
+        for number in range(2):
+            with socket.create_connection(server.sockets[0].getsockname()) as client:
+                client.send(b"x")
+                await until(lambda n=number: len(made) > n and made[n].data)
+            await until(lambda n=number: made[n].lost)
+        server.close()
+        await server.wait_closed()
+        return [protocol.seen for protocol in made]
+
+    assert run(main) == [everywhere("at create_server")] * 2
+
+
+def test_what_one_connection_sets_is_not_seen_by_another(run: Run) -> None:
+    class Setting(Noting):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            name.set("set by a connection")
+
+    async def main() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        made: list[Setting] = []
+
+        def factory() -> Setting:
+            made.append(Setting())
+            return made[-1]
+
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        for number in range(2):
+            with socket.create_connection(server.sockets[0].getsockname()) as client:
+                client.send(b"x")
+                await until(lambda n=number: len(made) > n and made[n].data)
+            await until(lambda n=number: made[n].lost)
+        server.close()
+        await server.wait_closed()
+        return [(p.seen["factory"], p.seen["connection_made"]) for p in made]
+
+    assert run(main) == [("none", "none"), ("none", "none")]
+
+
+def test_stream_handlers_inherit_the_context_of_start_server(run: Run) -> None:
+    async def main() -> str:
+        seen = asyncio.get_running_loop().create_future()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            seen.set_result(name.get())
+            writer.close()
+            await writer.wait_closed()
+
+        name.set("at start_server")
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            name.set("later")
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.close()
+            await writer.wait_closed()
+            result: str = await seen
+            await until(lambda: len(asyncio.all_tasks()) == 1)
+        return result
+
+    assert run(main) == "at start_server"
