@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import glob
-import importlib.util
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `loops` and `contract.support`
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `loops` and its like
 
 from loops import STOCK, SUBJECT, Child, LoopFactory, Run, load
+from needs import is_there
 
 REQUIRE_ALL = os.environ.get("BATUTA_REQUIRE_ALL", "") not in ("", "0")
 LAST_RESORT = 180  # seconds after which a test that hangs in native code ends the whole process
@@ -30,31 +28,6 @@ LAST_RESORT = 180  # seconds after which a test that hangs in native code ends t
 LeftOut = dict[str, list[str]]
 left_out_key = pytest.StashKey[LeftOut]()
 stderr_key = pytest.StashKey[IO[str]]()
-
-
-def postgres_program(name: str) -> str | None:
-    """The path of a PostgreSQL program; Debian keeps them out of PATH."""
-    installed = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)
-    return shutil.which(name) or next(iter(installed), None)
-
-
-def _program(name: str) -> Callable[[], bool]:
-    return lambda: shutil.which(name) is not None
-
-
-NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
-    "redis-server": (_program("redis-server"), "apt-get install redis-server"),
-    "postgresql": (lambda: postgres_program("initdb") is not None, "apt-get install postgresql"),
-}
-
-
-def _is_there(name: str) -> tuple[bool, str]:
-    """Whether what a test needs is there, and how to install it. Other names are PyPI packages."""
-    if name in NEEDS:
-        found, how = NEEDS[name]
-        return found(), how
-    module = name.replace("-", "_")
-    return importlib.util.find_spec(module) is not None, f"pip install {name}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,7 +43,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for name in marker.args:
-            there, how = _is_there(name)
+            there, how = is_there(name)
             if there:
                 continue
             if REQUIRE_ALL:

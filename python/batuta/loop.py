@@ -21,8 +21,9 @@ import threading
 import warnings
 import weakref
 from asyncio import constants, events, sslproto, unix_events
+from asyncio.log import logger
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
@@ -30,6 +31,12 @@ from batuta.selector_view import SelectorView
 if TYPE_CHECKING:
     import socket
     import ssl
+
+# typeshed knows fewer of its arguments.
+_SSLProtocol: Any = sslproto.SSLProtocol
+
+if TYPE_CHECKING:
+    _Ts = TypeVarTuple("_Ts")
 
 _NATIVE_RUN_ONCE = _batuta.NativeLoop._run_once
 
@@ -87,6 +94,15 @@ class _WakeupEnd:
 
 class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
     """asyncio's event loop, native. See "Event loop" in asyncio's documentation."""
+
+    if TYPE_CHECKING:
+        # asyncio's own, which typeshed leaves out.
+        _asyncgen_firstiter_hook: Callable[..., None]
+        _asyncgen_finalizer_hook: Callable[..., None]
+
+        def _check_closed(self) -> None: ...
+        def _check_running(self) -> None: ...
+        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
 
     def __init__(self) -> None:
         asyncio.BaseEventLoop.__init__(self)
@@ -184,7 +200,16 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         if not self._signal_handlers:
             signal.set_wakeup_fd(former)
 
-    add_signal_handler = _UnixLoop.add_signal_handler
+    def add_signal_handler(
+        self, sig: int, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
+    ) -> None:
+        """Call ``callback(*args)`` in the loop whenever the signal `sig` arrives.
+
+        Raises:
+            ValueError, RuntimeError: `sig` is no signal or cannot be caught, or
+                this is not the main thread.
+        """
+        _UnixLoop.add_signal_handler(self, sig, callback, *args)
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Remove a handler; return whether there was one.
@@ -213,7 +238,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
     ) -> asyncio.Transport:
-        ssl_protocol = sslproto.SSLProtocol(
+        ssl_protocol = _SSLProtocol(
             self,
             protocol,
             sslcontext,
@@ -224,7 +249,8 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
         self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
-        return ssl_protocol._app_transport
+        transport: asyncio.Transport = ssl_protocol._app_transport
+        return transport
 
     async def _sendfile_native(
         self, transp: _batuta.StreamTransport, file: Any, offset: int, count: int | None
@@ -266,9 +292,7 @@ def _remove_socket_file(path: str, inode: int | None) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        asyncio.log.logger.error(
-            "Unable to clean up listening UNIX socket %r: %r", path, error
-        )
+        logger.error("Unable to clean up listening UNIX socket %r: %r", path, error)
 
 
 def _borrow() -> None:
@@ -279,4 +303,3 @@ def _borrow() -> None:
 
 
 _borrow()
-

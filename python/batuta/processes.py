@@ -16,11 +16,14 @@ import sys
 import threading
 import warnings
 from asyncio import events, unix_events
+from asyncio.log import logger
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from batuta.loop import EventLoop
+
+_UnixSubprocessTransport: Any = getattr(unix_events, "_UnixSubprocessTransport")  # noqa: B009
 
 # `_child_watcher_callback(pid, returncode, transport)` of asyncio's watchers.
 _Callback = Callable[..., object]
@@ -58,7 +61,7 @@ class ChildWatcher:
         try:
             self._loop.call_soon_threadsafe(callback, pid, returncode, *args)
         except RuntimeError:
-            asyncio.log.logger.warning("Loop %r that handles pid %r is closed", self._loop, pid)
+            logger.warning("Loop %r that handles pid %r is closed", self._loop, pid)
 
 
 def _reap(pid: int) -> int:
@@ -67,7 +70,7 @@ def _reap(pid: int) -> int:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
         # Somebody else has collected it: its status is lost.
-        asyncio.log.logger.warning(
+        logger.warning(
             "child process pid %d exit status already read: will report returncode 255", pid
         )
         return 255
@@ -107,8 +110,9 @@ async def make_transport(
         RuntimeError: the program has set a child watcher that is not active.
         OSError: the program cannot be started.
     """
-    def start(watcher: Any) -> Any:
-        return _start(
+
+    async def start(watcher: Any) -> asyncio.SubprocessTransport:
+        return await _start(
             loop, watcher, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, kwargs
         )
 
@@ -120,8 +124,7 @@ async def make_transport(
         watcher = entered if sys.version_info < (3, 12) else chosen
         if not watcher.is_active():
             raise RuntimeError(
-                "asyncio.get_child_watcher() is not activated, "
-                "subprocess support is not installed."
+                "asyncio.get_child_watcher() is not activated, subprocess support is not installed."
             )
         return await start(watcher)
 
@@ -140,7 +143,7 @@ async def _start(
     kwargs: dict[str, Any],
 ) -> asyncio.SubprocessTransport:
     waiter = loop.create_future()
-    transport = unix_events._UnixSubprocessTransport(
+    transport = _UnixSubprocessTransport(
         loop,
         protocol,
         args,
@@ -167,4 +170,4 @@ async def _start(
         transport.close()
         await transport._wait()
         raise
-    return transport
+    return cast(asyncio.SubprocessTransport, transport)

@@ -5,6 +5,8 @@ Each test is a program in a child process; on stock the same programs import asy
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from loops import Child

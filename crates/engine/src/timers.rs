@@ -59,19 +59,16 @@ impl<T> Timers<T> {
         let seq = self.next_seq;
         self.next_seq += 1;
         let occupied = Slot::Occupied { seq, value };
-        let slot = match self.free {
-            Some(index) => {
-                let vacated = std::mem::replace(&mut self.slots[index as usize], occupied);
-                if let Slot::Vacant { next_free } = vacated {
-                    self.free = next_free;
-                }
-                index
+        let slot = if let Some(index) = self.free {
+            let vacated = std::mem::replace(&mut self.slots[index as usize], occupied);
+            if let Slot::Vacant { next_free } = vacated {
+                self.free = next_free;
             }
-            None => {
-                self.slots.push(occupied);
-                // 2^32 timers would be 100 GiB of entries.
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
+            index
+        } else {
+            self.slots.push(occupied);
+            // 2^32 timers would be 100 GiB of entries.
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         self.heap.push(Reverse(Node { when, seq, slot }));
         self.live += 1;
@@ -231,9 +228,9 @@ mod tests {
     fn compaction_after_the_last_cancel_keeps_new_keys_apart_from_old_ones() {
         let mut timers = Timers::default();
         let keys: Vec<_> = (0..200).map(|n| timers.insert(Instant(n), "x")).collect();
-        keys.iter().for_each(|key| {
+        for key in &keys {
             timers.cancel(*key);
-        });
+        }
         timers.insert(Instant(5), "y");
         assert_eq!(timers.cancel(keys[0]), None);
         assert_eq!(drain(&mut timers, 5), ["y"]);

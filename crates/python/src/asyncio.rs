@@ -4,7 +4,7 @@
 use crate::ffi::error::PyResult;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
-use crate::ffi::names::declare_names;
+use crate::ffi::names::{Name, declare_names};
 use crate::ffi::object::Obj;
 
 declare_names! {
@@ -17,7 +17,7 @@ declare_names! {
         connection_lost, connection_made, context, create_future, data_received, done,
         eof_received, exception, fileno, get_buffer, handle, message, name, pause_writing,
         protocol, resume_writing, set_exception, set_result, source_traceback, transport,
-        datagram_received, error_received, flags, high, low, __await__, send, throw, Task,
+        datagram_received, error_received, flags, high, low, __await__, send, throw,
         extra, waiter, server, debug, info, warning, address, pause_reading,
     }
 }
@@ -29,6 +29,8 @@ pub struct Asyncio {
     pub names: Names,
     /// `asyncio.tasks`.
     pub tasks: Obj,
+    /// `"Task"`.
+    pub task_name: Name,
     /// `asyncio.Future`.
     pub future: Obj,
     /// `asyncio.BaseEventLoop`.
@@ -72,6 +74,7 @@ impl Asyncio {
         ASYNCIO.set(Self {
             names: Names::intern()?,
             tasks: import(c"asyncio.tasks")?,
+            task_name: Name::intern(c"Task")?,
             future: import(c"asyncio.futures")?.attr(c"Future")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
             buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,

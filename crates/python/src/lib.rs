@@ -29,6 +29,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     )?;
     ffi::method::PANIC_ERROR.set(panic_error);
     add(module, c"PanicError", ffi::method::PANIC_ERROR.get())?;
+    ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
 
     let events = import(c"asyncio.events")?;
@@ -49,13 +50,20 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,
+        c"_park_threads",
+        c"Send the loops of other threads to sleep for ever: the interpreter ends.",
+        |_: &Args<'_>| ffi::exit::park_threads(),
+    )?;
+    let hook = module.attr(c"_park_threads")?;
+    import(c"atexit")?.attr(c"register")?.call1(&hook)?;
+    add_function(
+        module,
         c"_panic_for_tests",
         c"Panic in Rust: the tests check that it is reported and survived.",
         panic_for_tests,
     )
 }
 
-#[expect(clippy::panic, clippy::unnecessary_wraps, reason = "panics by design")]
 fn panic_for_tests(_: &Args<'_>) -> PyResult<Obj> {
     panic!("asked to panic by a test")
 }

@@ -138,6 +138,11 @@ impl NativeLoop {
         result
     }
 
+    /// Whether `close()` was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Raises after `close()`.
     #[inline]
     pub fn check_closed(&self) -> PyResult<()> {
@@ -231,7 +236,7 @@ impl NativeType for NativeLoop {
             .noargs(
                 c"is_closed",
                 c"Return True if the event loop was closed.",
-                |this: &Py<Self>| Ok(this.closed.get()),
+                |this: &Py<Self>| Ok(this.is_closed()),
             )
             .noargs(c"get_debug", c"Return True in debug mode.", |this: &Py<Self>| {
                 Ok(this.debug.get())

@@ -41,7 +41,7 @@ impl Py<NativeLoop> {
             return Err(raised);
         }
         let exception = raised.take();
-        let source = self.callback_source(core)?;
+        let source = callback_source(core, self.debug.get())?;
         let context = Obj::dict()?;
         let message = Obj::str(&format!("Exception in callback {source}"))?;
         context.dict_set(&names().message, &message)?;
@@ -78,23 +78,6 @@ impl Py<NativeLoop> {
         self.as_obj().call_method1(&names().call_exception_handler, context).map(drop)
     }
 
-    /// Callback and arguments as asyncio shows them in messages.
-    fn callback_source(&self, core: &Core) -> PyResult<String> {
-        let Some(callback) = core.callback() else { return Ok("<cancelled>".to_owned()) };
-        let format = Asyncio::get().format_helpers.attr(c"_format_callback_source")?;
-        let args = core.args_tuple()?;
-        #[cfg(Py_3_14)]
-        let text = {
-            let debug = Obj::bool(self.debug.get());
-            let kwargs = Obj::dict()?;
-            kwargs.dict_set(&names().debug, &debug)?;
-            format.call_dict(&[&callback, &args], &kwargs)?
-        };
-        #[cfg(not(Py_3_14))]
-        let text = format.call2(&callback, &args)?;
-        text.to_string_lossy()
-    }
-
     /// Runs `body` in debug mode: `handle` is the current one meanwhile, and a
     /// long run is logged with what `describe` says of it.
     #[cold]
@@ -124,4 +107,21 @@ impl NativeLoop {
     pub fn describe_handle(handle: &Obj) -> PyResult<Obj> {
         Asyncio::get().format_handle.call1(handle)
     }
+}
+
+/// Callback and arguments as asyncio shows them in messages.
+#[cfg_attr(not(Py_3_14), expect(unused_variables, reason = "asked for from 3.14 on"))]
+fn callback_source(core: &Core, debug: bool) -> PyResult<String> {
+    let Some(callback) = core.callback() else { return Ok("<cancelled>".to_owned()) };
+    let format = Asyncio::get().format_helpers.attr(c"_format_callback_source")?;
+    let args = core.args_tuple()?;
+    #[cfg(Py_3_14)]
+    let text = {
+        let kwargs = Obj::dict()?;
+        kwargs.dict_set(&names().debug, &Obj::bool(debug))?;
+        format.call_dict(&[&callback, &args], &kwargs)?
+    };
+    #[cfg(not(Py_3_14))]
+    let text = format.call2(&callback, &args)?;
+    text.to_string_lossy()
 }

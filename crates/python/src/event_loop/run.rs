@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::asyncio::names;
 use crate::ffi::method::catch_panic;
-use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
+use crate::ffi::{Obj, Py, PyResult, Raised, context, exit, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 
 use super::{NativeLoop, Owner, Ready};
@@ -14,6 +14,7 @@ use super::{NativeLoop, Owner, Ready};
 impl NativeLoop {
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
+        let _running = exit::Running::begin();
         this.budget.borrow_mut().exhaust();
         loop {
             this.turn()?;
@@ -25,6 +26,7 @@ impl NativeLoop {
 
     /// Runs one turn.
     pub(super) fn run_one_turn(this: &Py<Self>) -> PyResult<()> {
+        let _running = exit::Running::begin();
         this.turn()
     }
 }
@@ -33,6 +35,7 @@ impl Py<NativeLoop> {
     /// One turn: poll (or skip it within the bound), queue what is due, then run
     /// a snapshot of the queue.
     fn turn(&self) -> PyResult<()> {
+        exit::checkpoint();
         let mut now = Instant::now();
         let idle = self.ready.borrow().is_empty();
         if idle || !self.budget.borrow_mut().may_skip(now) {
@@ -80,7 +83,7 @@ impl Py<NativeLoop> {
         } else {
             let driver = &io.driver;
             self.polling.set(true);
-            let waited = gil::without(|| driver.wait(&mut events, timeout));
+            let waited = exit::asleep(|| driver.wait(&mut events, timeout));
             self.polling.set(false);
             waited
         };
@@ -150,7 +153,7 @@ impl Py<NativeLoop> {
             }
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
-            Ready::Foreign(handle) => self.run_foreign(&handle),
+            Ready::Foreign(handle) => run_foreign(&handle),
             Ready::Io(token, readiness) => {
                 let transport = match self.registry.borrow().resolve(token) {
                     Some(Owner::Transport(transport)) => transport.clone(),
@@ -160,13 +163,6 @@ impl Py<NativeLoop> {
                     .or_else(|raised| self.transport_failed(raised, &transport.to_obj()))
             }
         }
-    }
-
-    fn run_foreign(&self, handle: &Obj) -> PyResult<()> {
-        if foreign_is_cancelled(handle)? {
-            return Ok(());
-        }
-        handle.call_method0(&names()._run).map(drop)
     }
 
     /// Runs one entry in debug mode.
@@ -188,4 +184,11 @@ impl Py<NativeLoop> {
         };
         self.watched(handle.as_ref(), describe, || self.dispatch(entry))
     }
+}
+
+fn run_foreign(handle: &Obj) -> PyResult<()> {
+    if foreign_is_cancelled(handle)? {
+        return Ok(());
+    }
+    handle.call_method0(&names()._run).map(drop)
 }

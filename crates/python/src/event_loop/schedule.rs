@@ -134,7 +134,7 @@ impl NativeLoop {
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
-            let class = asyncio.tasks.getattr(&names().Task)?;
+            let class = asyncio.tasks.getattr(&asyncio.task_name)?;
             let coro = args.positional().first();
             return match (name, context) {
                 (None, None) => class.call_keywords(coro, &asyncio.loop_keyword, [this.as_obj()]),
@@ -169,26 +169,26 @@ pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
     methods
         .args(
             c"call_soon",
-            c"call_soon(callback, *args, context=None)\n--\n\n\
+            c"call_soon($self, callback, *args, context=None)\n--\n\n\
               Run callback(*args) in the next turn of the loop and return a Handle.\n\n\
               See \"Scheduling callbacks\" in asyncio's event loop documentation.",
             NativeLoop::call_soon,
         )
         .args(
             c"call_soon_threadsafe",
-            c"call_soon_threadsafe(callback, *args, context=None)\n--\n\n\
+            c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\n\
               Like call_soon(), to be used from other threads: wakes the loop.",
             NativeLoop::call_soon_threadsafe,
         )
         .args(
             c"call_later",
-            c"call_later(delay, callback, *args, context=None)\n--\n\n\
+            c"call_later($self, delay, callback, *args, context=None)\n--\n\n\
               Run callback(*args) after delay seconds, never earlier; return a TimerHandle.",
             NativeLoop::call_later,
         )
         .args(
             c"call_at",
-            c"call_at(when, callback, *args, context=None)\n--\n\n\
+            c"call_at($self, when, callback, *args, context=None)\n--\n\n\
               Run callback(*args) at the loop time when, in seconds, never earlier.",
             NativeLoop::call_at,
         )

@@ -116,23 +116,23 @@ impl Obj {
     /// `self.name()`.
     #[inline]
     pub fn call_method0(&self, name: &Name) -> PyResult<Obj> {
-        self.call_method(name, &mut [self.as_ptr()])
+        Self::call_method(name, &[self.as_ptr()])
     }
 
     /// `self.name(a)`.
     #[inline]
     pub fn call_method1(&self, name: &Name, a: &Obj) -> PyResult<Obj> {
-        self.call_method(name, &mut [self.as_ptr(), a.as_ptr()])
+        Self::call_method(name, &[self.as_ptr(), a.as_ptr()])
     }
 
     /// `self.name(a, b)`.
     #[inline]
     pub fn call_method2(&self, name: &Name, a: &Obj, b: &Obj) -> PyResult<Obj> {
-        self.call_method(name, &mut [self.as_ptr(), a.as_ptr(), b.as_ptr()])
+        Self::call_method(name, &[self.as_ptr(), a.as_ptr(), b.as_ptr()])
     }
 
     #[inline]
-    fn call_method(&self, name: &Name, argv: &mut [*mut py::PyObject]) -> PyResult<Obj> {
+    fn call_method(name: &Name, argv: &[*mut py::PyObject]) -> PyResult<Obj> {
         // SAFETY: private, called with live arguments that the callers' borrows
         // keep alive; no spare place is promised.
         unsafe {

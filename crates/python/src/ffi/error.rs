@@ -50,6 +50,7 @@ macro_rules! raise_functions {
     )*};
 }
 
+#[expect(clippy::unused_self, reason = "having the marker is what allows the call")]
 impl Raised {
     raise_functions! {
         type_error => PyExc_TypeError,

@@ -30,13 +30,6 @@ pub fn check_signals() -> PyResult<()> {
     Raised::check(unsafe { py::PyErr_CheckSignals() }).map(drop)
 }
 
-/// `threading.get_ident()`.
-#[inline]
-pub fn thread_ident() -> u64 {
-    // SAFETY: no conditions.
-    u64::from(unsafe { py::PyThread_get_thread_ident() })
-}
-
 /// A static that is set once, while the module is imported, and read under the
 /// lock from then on.
 #[derive(Debug)]

@@ -8,11 +8,11 @@
 //! goes the way of every exception.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
@@ -43,6 +43,20 @@ pub fn catch_panic<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(raise_panic(&*payload)))
 }
 
+thread_local! {
+    /// Where this thread's last panic happened, for the exception's message.
+    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps panics off standard error: they are reported as exceptions, which name
+/// the place. The hook is this module's own, other Rust extensions have theirs.
+pub fn silence_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string);
+        PANICKED_AT.with(|panicked_at| *panicked_at.borrow_mut() = place);
+    }));
+}
+
 #[cold]
 fn raise_panic(payload: &(dyn Any + Send)) -> Raised {
     let text = payload
@@ -50,7 +64,8 @@ fn raise_panic(payload: &(dyn Any + Send)) -> Raised {
         .map(ToString::to_string)
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "unknown".to_owned());
-    let message = format!("Rust code panicked: {text}");
+    let place = PANICKED_AT.with(RefCell::take).unwrap_or_else(|| "unknown place".to_owned());
+    let message = format!("Rust code panicked: {text} ({place})");
     match PANIC_ERROR.try_get() {
         Some(class) => Raised::with_message(class, &message),
         None => Raised::runtime_error(&message),
@@ -113,9 +128,9 @@ impl IntoObj for Option<Obj> {
 #[inline]
 pub(super) fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0, "a function item or a closure that captures nothing") };
-    // SAFETY: a value without size has no bytes that could be wrong, and one
-    // exists: the tables below take it by value.
-    unsafe { MaybeUninit::uninit().assume_init() }
+    // SAFETY: a value without size has no bytes to read, and one exists: the
+    // tables below take it by value. A dangling pointer is valid for it.
+    unsafe { NonNull::<F>::dangling().as_ptr().read() }
 }
 
 /// The method table of a native type.
@@ -272,8 +287,17 @@ impl<T: NativeType> Properties<T> {
         self
     }
 
-    /// Gives the table to the type, which keeps it for ever.
-    pub(super) fn leak(mut self) -> *const c_void {
+    /// Gives the table to the type, which keeps it for ever; `open` types show
+    /// their `__dict__`.
+    pub(super) fn leak(mut self, open: bool) -> *const c_void {
+        if open {
+            self.0.push(py::PyGetSetDef {
+                name: c"__dict__".as_ptr(),
+                get: Some(py::PyObject_GenericGetDict),
+                set: Some(py::PyObject_GenericSetDict),
+                ..py::PyGetSetDef::default()
+            });
+        }
         self.0.push(py::PyGetSetDef::default());
         self.0.leak().as_ptr().cast()
     }

@@ -25,6 +25,7 @@ pub mod call;
 pub mod context;
 pub mod convert;
 pub mod error;
+pub mod exit;
 pub mod gil;
 pub mod method;
 pub mod module;

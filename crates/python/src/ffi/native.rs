@@ -35,6 +35,13 @@ use super::method::{self, Methods, Properties};
 use super::object::Obj;
 use super::slot::Visitor;
 
+/// `__repr__`.
+pub type ReprFn<T> = fn(&Py<T>) -> PyResult<Obj>;
+/// `__call__`.
+pub type CallFn<T> = fn(&Py<T>, &Args<'_>) -> PyResult<Obj>;
+/// `send`.
+pub type SendFn<T> = fn(&Py<T>, &Obj) -> PyResult<Sent>;
+
 /// What makes a Rust struct a Python type.
 pub trait NativeType: Sized + 'static {
     /// Dotted name, as `__module__` and `__qualname__`.
@@ -53,11 +60,11 @@ pub trait NativeType: Sized + 'static {
     /// `__del__`.
     const FINALIZE: Option<fn(&Py<Self>)> = None;
     /// `__repr__`.
-    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = None;
+    const REPR: Option<ReprFn<Self>> = None;
     /// `__call__`.
-    const CALL: Option<fn(&Py<Self>, &Args<'_>) -> PyResult<Obj>> = None;
+    const CALL: Option<CallFn<Self>> = None;
     /// `send`, for what can be awaited: it is its own `__await__` and iterator.
-    const SEND: Option<fn(&Py<Self>, &Obj) -> PyResult<Sent>> = None;
+    const SEND: Option<SendFn<Self>> = None;
 
     /// Where the type object is kept.
     fn cell() -> &'static TypeCell;
@@ -161,9 +168,9 @@ impl<T: NativeType> Py<T> {
     /// Looks at a pointer as at an instance.
     ///
     /// # Safety
-    /// `place` holds a live instance of `T` for as long as `'a`.
+    /// `place` holds a live instance of `T` for as long as it is borrowed.
     #[inline]
-    pub(super) unsafe fn view<'a>(place: &'a *mut py::PyObject) -> &'a Self {
+    pub(super) unsafe fn view(place: &*mut py::PyObject) -> &Self {
         // SAFETY: `Py` is a transparent non-null pointer.
         unsafe { &*ptr::from_ref(place).cast::<Self>() }
     }
@@ -236,7 +243,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slot(py::Py_tp_traverse, traverse::<T> as *const c_void),
         slot(py::Py_tp_clear, clear::<T> as *const c_void),
         slot(py::Py_tp_methods, T::methods().leak()),
-        slot(py::Py_tp_getset, T::properties().leak()),
+        slot(py::Py_tp_getset, T::properties().leak(T::OPEN)),
         slot(py::Py_tp_doc, T::DOC.as_ptr().cast()),
     ];
     if T::OPEN {

@@ -57,9 +57,9 @@ impl Obj {
     /// Looks at a place that holds a borrowed pointer as at an `Obj`.
     ///
     /// # Safety
-    /// `place` holds a live object for as long as `'a`.
+    /// `place` holds a live object for as long as it is borrowed.
     #[inline]
-    pub unsafe fn view<'a>(place: &'a *mut py::PyObject) -> &'a Self {
+    pub unsafe fn view(place: &*mut py::PyObject) -> &Self {
         // SAFETY: `Obj` is a transparent non-null pointer, and the caller says
         // that the pointer is alive.
         unsafe { &*std::ptr::from_ref(place).cast::<Self>() }

@@ -26,13 +26,12 @@ use crate::event_loop::{NativeLoop, Ready};
 use crate::ffi::error::{os_error_class, resource_warning};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::names::Name;
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
+use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
 
 use super::AnyTransport;
 use super::flow::{Flow, Whose, report};
-use super::write_buffer::Drained;
 
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
+/// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
 const LOGGED_LOST_WRITES: u32 = 5;
 
 /// How far a transport's life has come.
@@ -173,19 +172,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Counts a write that comes too late, and warns as asyncio does.
-    #[cold]
-    pub fn late_write(&self, warning: &str) -> PyResult<()> {
-        self.count_lost_writes(1);
-        if self.lost_writes.get() > LOGGED_LOST_WRITES {
-            logger()?.getattr(&names().warning)?.call1(&Obj::str(warning)?)?;
-        }
-        Ok(())
-    }
-
-    /// Counts writes that are lost.
-    pub fn count_lost_writes(&self, count: u32) {
-        self.lost_writes.set(self.lost_writes.get().saturating_add(count));
+    /// Counts a write that is lost.
+    pub fn count_lost_write(&self) {
+        self.lost_writes.set(self.lost_writes.get().saturating_add(1));
     }
 
     /// Queues the transport to be looked at in the next turn, as if its
@@ -237,8 +226,6 @@ impl Endpoint {
 
 /// A native transport type.
 pub trait Transport: NativeType {
-    /// What the transport is called in messages: "socket", "pipe", ….
-    const KIND: &'static str;
     /// How many lost writes the end of the transport counts as: one for a socket;
     /// none for a pipe, where only a write that failed counts.
     const END_COUNTS: u32 = 1;
@@ -266,6 +253,23 @@ impl<T: Transport> Py<T> {
     /// Whom flow control tells.
     pub fn whose<'a>(&'a self, event_loop: Option<&'a Py<NativeLoop>>) -> Whose<'a> {
         Whose { event_loop, transport: self.as_obj(), protocol: self.endpoint().protocol() }
+    }
+
+    /// asyncio's `_conn_lost`.
+    fn conn_lost(&self) -> u32 {
+        let endpoint = self.endpoint();
+        let ended = if endpoint.phase() >= Phase::Lost { T::END_COUNTS } else { 0 };
+        endpoint.lost_writes.get().saturating_add(ended)
+    }
+
+    /// Counts a write that comes too late, and warns as asyncio does.
+    #[cold]
+    pub fn late_write(&self, warning: &str) -> PyResult<()> {
+        if self.conn_lost() >= LOGGED_LOST_WRITES {
+            logger()?.getattr(&names().warning)?.call1(&Obj::str(warning)?)?;
+        }
+        self.endpoint().count_lost_write();
+        Ok(())
     }
 
     /// Gives the descriptor to the loop's driver, once.
@@ -309,38 +313,6 @@ impl<T: Transport> Py<T> {
         if let Some(waiter) = waiter.and_then(Obj::non_none) {
             let set = &Asyncio::get().set_result_unless_cancelled;
             NativeLoop::schedule(&event_loop, set, &[waiter.clone(), Obj::none()])?;
-        }
-        Ok(())
-    }
-
-    /// The write buffer has grown: tells the protocol if that is too much.
-    #[inline]
-    pub fn buffer_grew(&self) -> PyResult<()> {
-        let (size, endpoint) = (self.buffered(), self.endpoint());
-        if size <= endpoint.flow.high() {
-            return Ok(());
-        }
-        let event_loop = endpoint.event_loop();
-        endpoint.flow.grown(size, &self.whose(event_loop.as_ref()))
-    }
-
-    /// The write buffer has shrunk: tells the protocol if it may write again.
-    #[inline]
-    pub fn buffer_shrank(&self) -> PyResult<()> {
-        let endpoint = self.endpoint();
-        let event_loop = endpoint.event_loop();
-        endpoint.flow.shrunk(self.buffered(), &self.whose(event_loop.as_ref()))
-    }
-
-    /// Sees to it that the transport is called when it can send the rest of its
-    /// buffer.
-    pub fn await_room(&self, drained: Drained) -> PyResult<()> {
-        if drained == Drained::Empty {
-            return Ok(());
-        }
-        self.register()?;
-        if drained == Drained::Enough {
-            self.endpoint().queue(Readiness { read: false, write: true, closed: false });
         }
         Ok(())
     }
@@ -399,7 +371,6 @@ impl<T: Transport> Py<T> {
         if endpoint.phase.replace(Phase::Closed) == Phase::Closed {
             return Ok(());
         }
-        endpoint.count_lost_writes(T::END_COUNTS);
         let told = match endpoint.protocol() {
             Some(protocol) => protocol.call_method1(&names().connection_lost, reason).map(drop),
             None => Ok(()),
@@ -441,10 +412,11 @@ impl<T: Transport> Py<T> {
         }
         let warned = Obj::str(&format!("unclosed transport {}", self.as_obj().repr_lossy()))
             .and_then(|text| resource_warning(self.as_obj(), &text));
-        for result in [warned, self.finish()] {
-            if let Err(raised) = result {
-                raised.unraisable(self.as_obj());
-            }
+        if let Err(raised) = warned {
+            raised.unraisable(self.as_obj());
+        }
+        if let Err(raised) = self.finish() {
+            raised.unraisable(self.as_obj());
         }
     }
 }
@@ -508,31 +480,6 @@ pub fn methods<T: Transport>() -> Methods<T> {
         )
 }
 
-/// The methods of transports with flow control.
-pub fn flow_methods<T: Transport>(methods: Methods<T>) -> Methods<T> {
-    methods
-        .noargs(
-            c"get_write_buffer_size",
-            c"Return how many bytes wait to be sent.",
-            |this: &Py<T>| Ok(this.buffered()),
-        )
-        .noargs(
-            c"get_write_buffer_limits",
-            c"Return the low and the high water mark, in bytes.",
-            |this: &Py<T>| this.endpoint().flow.limits(),
-        )
-        .args(
-            c"set_write_buffer_limits",
-            c"Set the water marks, in bytes. See asyncio.WriteTransport.",
-            |this: &Py<T>, args: &Args<'_>| {
-                let endpoint = this.endpoint();
-                endpoint.flow.set_limits(args)?;
-                let event_loop = endpoint.event_loop();
-                endpoint.flow.grown(this.buffered(), &this.whose(event_loop.as_ref()))
-            },
-        )
-}
-
 /// The private names that libraries and tests read.
 pub fn properties<T: Transport>() -> Properties<T> {
     Properties::new()
@@ -541,11 +488,7 @@ pub fn properties<T: Transport>() -> Properties<T> {
         .get(c"_sock_fd", |this: &Py<T>| Obj::int(i64::from(this.endpoint().fd.get())))
         .get(c"_server", |this: &Py<T>| Ok(this.endpoint().server.get()))
         .get(c"_closing", |this: &Py<T>| Ok(this.endpoint().is_closing()))
-        .get(c"_conn_lost", |this: &Py<T>| {
-            let endpoint = this.endpoint();
-            let ended = if endpoint.phase() == Phase::Lost { T::END_COUNTS } else { 0 };
-            Ok((endpoint.lost_writes.get() + ended) as usize)
-        })
+        .get(c"_conn_lost", |this: &Py<T>| Ok(this.conn_lost() as usize))
         .get(c"_high_water", |this: &Py<T>| Ok(this.endpoint().flow.high()))
         .get(c"_low_water", |this: &Py<T>| Ok(this.endpoint().flow.low()))
         .get(c"_protocol_paused", |this: &Py<T>| Ok(this.endpoint().flow.is_paused()))

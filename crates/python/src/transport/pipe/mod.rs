@@ -93,6 +93,8 @@ fn describe<T: Transport>(
     parts.push(format!("fd={fileno}"));
     if closed {
         parts.push("closed".to_owned());
+    } else if endpoint.event_loop().is_none_or(|event_loop| event_loop.is_closed()) {
+        parts.push("open".to_owned());
     } else {
         parts.push(if polling { "polling" } else { "idle" }.to_owned());
         if let Some(bufsize) = bufsize {

@@ -19,7 +19,7 @@ use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::error::os_error_class;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::TypeCell;
+use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
@@ -127,7 +127,6 @@ impl Py<ReadPipeTransport> {
 }
 
 impl Transport for ReadPipeTransport {
-    const KIND: &'static str = "pipe";
     const END_COUNTS: u32 = 0;
 
     fn endpoint(&self) -> &Endpoint {
@@ -164,7 +163,7 @@ impl NativeType for ReadPipeTransport {
     const DOC: &'static std::ffi::CStr = c"Reading end of a pipe. See asyncio.ReadTransport.";
     const OPEN: bool = true;
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
-    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(Self::repr);
+    const REPR: Option<ReprFn<Self>> = Some(Self::repr);
 
     fn cell() -> &'static TypeCell {
         &READ_PIPE_TRANSPORT

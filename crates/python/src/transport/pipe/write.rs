@@ -23,11 +23,12 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::error::broken_pipe_class;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::TypeCell;
+use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
-use super::super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::super::endpoint::{Endpoint, Phase, Transport, hold_socket};
+use super::super::flow;
 use super::super::write_buffer::{Drained, WriteBuffer, pieces, require_bytes_like};
 use super::Kind;
 
@@ -136,7 +137,7 @@ impl Py<WritePipeTransport> {
             return Ok(());
         }
         if self.endpoint.is_closing() {
-            return self.endpoint.late_write(LATE_WRITE);
+            return self.late_write(LATE_WRITE);
         }
         if self.buffered() > 0 {
             self.buffer.borrow_mut().push(data, content, 0);
@@ -159,7 +160,7 @@ impl Py<WritePipeTransport> {
             return Ok(());
         }
         if self.endpoint.is_closing() {
-            return self.endpoint.late_write(LATE_WRITE);
+            return self.late_write(LATE_WRITE);
         }
         for (data, content) in &pieces {
             self.buffer.borrow_mut().push(data, content.as_slice(), 0);
@@ -191,7 +192,7 @@ impl Py<WritePipeTransport> {
 
     #[cold]
     fn write_failed(&self, errno: Errno) -> PyResult<()> {
-        self.endpoint.count_lost_writes(1);
+        self.endpoint.count_lost_write();
         self.fatal_error(Raised::os_error(errno), WRITE_FAILED)
     }
 
@@ -218,7 +219,6 @@ impl Py<WritePipeTransport> {
 }
 
 impl Transport for WritePipeTransport {
-    const KIND: &'static str = "pipe";
     const END_COUNTS: u32 = 0;
 
     fn endpoint(&self) -> &Endpoint {
@@ -250,7 +250,7 @@ impl NativeType for WritePipeTransport {
     const DOC: &'static std::ffi::CStr = c"Writing end of a pipe. See asyncio.WriteTransport.";
     const OPEN: bool = true;
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
-    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(Self::repr);
+    const REPR: Option<ReprFn<Self>> = Some(Self::repr);
 
     fn cell() -> &'static TypeCell {
         &WRITE_PIPE_TRANSPORT
@@ -265,7 +265,7 @@ impl NativeType for WritePipeTransport {
     }
 
     fn methods() -> Methods<Self> {
-        endpoint::flow_methods(super::methods())
+        flow::methods(super::methods())
             .one(
                 c"write",
                 c"Write data, at once if possible; it is not copied if it is bytes.",

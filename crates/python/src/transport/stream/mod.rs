@@ -20,11 +20,12 @@ use batuta_engine::driver::Readiness;
 use crate::asyncio::{Asyncio, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::TypeCell;
+use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
 use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
 use write::{Cork, HalfClose};
@@ -170,8 +171,6 @@ impl Py<StreamTransport> {
 }
 
 impl Transport for StreamTransport {
-    const KIND: &'static str = "socket";
-
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -204,7 +203,7 @@ impl NativeType for StreamTransport {
     const DOC: &'static std::ffi::CStr = c"TCP and Unix stream transport. See asyncio.Transport.";
     const OPEN: bool = true;
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
-    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(Self::repr);
+    const REPR: Option<ReprFn<Self>> = Some(Self::repr);
 
     fn cell() -> &'static TypeCell {
         &STREAM_TRANSPORT
@@ -221,7 +220,7 @@ impl NativeType for StreamTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = endpoint::flow_methods(endpoint::methods())
+        let methods = flow::methods(endpoint::methods())
             .noargs(
                 c"close",
                 c"Close after what waits has been sent; reading stops at once.",

@@ -75,7 +75,7 @@ impl Py<StreamTransport> {
             return Ok(false);
         }
         if self.endpoint.phase() >= Phase::Lost {
-            self.endpoint.late_write("socket.send() raised exception.")?;
+            self.late_write("socket.send() raised exception.")?;
             return Ok(false);
         }
         Ok(true)

@@ -1,0 +1,1 @@
+"""Well-known packages on the loop: one honest round trip each."""
