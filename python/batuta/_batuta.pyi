@@ -83,15 +83,13 @@ class StreamTransport(transports._FlowControlMixin):
 @final
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int
-    @property
-    def _pipe(self) -> Any: ...
+    _pipe: Any
     @property
     def _fileno(self) -> int: ...
 
 @final
 class WritePipeTransport(transports._FlowControlMixin):
-    @property
-    def _pipe(self) -> Any: ...
+    _pipe: Any
     @property
     def _fileno(self) -> int: ...
 

@@ -26,7 +26,7 @@ use crate::event_loop::{NativeLoop, Ready};
 use crate::ffi::error::{os_error_class, resource_warning};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::names::Name;
-use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
 
 use super::AnyTransport;
 use super::flow::{Flow, Whose, report};
@@ -315,6 +315,13 @@ impl<T: Transport> Py<T> {
             NativeLoop::schedule(&event_loop, set, &[waiter.clone(), Obj::none()])?;
         }
         Ok(())
+    }
+
+    /// Lets go of the file without closing it: it is somebody else's from now on.
+    pub fn forget_file(&self) {
+        self.unregister();
+        self.endpoint().fd.set(-1);
+        self.endpoint().file.set(None);
     }
 
     /// Reports an error that ends the transport, and ends it. What the peer has

@@ -118,5 +118,15 @@ fn methods<T: Transport>() -> Methods<T> {
 
 /// The properties that both ends have.
 fn properties<T: Transport>() -> Properties<T> {
-    endpoint::properties().get(c"_pipe", |this: &Py<T>| Ok(this.endpoint().file()))
+    endpoint::properties().get_set(
+        c"_pipe",
+        |this: &Py<T>| Ok(this.endpoint().file()),
+        |this: &Py<T>, value: &Obj| {
+            if !value.is_none() {
+                return Err(Raised::attribute_error("a transport's pipe cannot be replaced"));
+            }
+            this.forget_file();
+            Ok(())
+        },
+    )
 }
