@@ -55,6 +55,20 @@ class NativeLoop(asyncio.BaseEventLoop):
         extra: dict[str, Any] | None = None,
         server: Any = None,
     ) -> StreamTransport: ...
+    def _make_read_pipe_transport(
+        self,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> ReadPipeTransport: ...
+    def _make_write_pipe_transport(
+        self,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> WritePipeTransport: ...
 
 @final
 class StreamTransport(transports._FlowControlMixin):
@@ -65,5 +79,18 @@ class StreamTransport(transports._FlowControlMixin):
     def _reset_empty_waiter(self) -> None: ...
     def _lend_fd(self) -> None: ...
     def _reclaim_fd(self) -> None: ...
+
+@final
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: int
+    _pipe: Any
+    @property
+    def _fileno(self) -> int: ...
+
+@final
+class WritePipeTransport(transports._FlowControlMixin):
+    _pipe: Any
+    @property
+    def _fileno(self) -> int: ...
 
 def _panic_for_tests(*args: Any) -> None: ...

@@ -52,8 +52,6 @@ _BORROWED = (
     "_check_signal",
     "_handle_signal",
     "_make_datagram_transport",
-    "_make_read_pipe_transport",
-    "_make_write_pipe_transport",
     "_sock_accept",
     "_sock_connect",
     "_sock_connect_cb",

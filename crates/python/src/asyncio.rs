@@ -12,12 +12,13 @@ declare_names! {
     pub struct Names {
         _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled, _check_callback,
         _check_thread, _conn_lost, _detach, _handle_signal, _run, _start_reading, _transports,
+        _watch_reader,
         add_done_callback, buffer_updated, call_exception_handler, cancelled, close,
         connection_lost, connection_made, context, create_future, data_received, done,
         eof_received, exception, fileno, get_buffer, handle, message, name, pause_writing,
         protocol, resume_writing, set_exception, set_result, source_traceback, transport,
         datagram_received, error_received, flags, high, low, __await__, send, throw,
-        extra, waiter, server, debug, warning, address, pause_reading,
+        extra, waiter, server, debug, info, warning, address, pause_reading,
     }
 }
 

@@ -44,9 +44,15 @@ fn fill(module: &Obj) -> PyResult<()> {
     }
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
-    let transport = import(c"asyncio.transports")?.attr(c"_FlowControlMixin")?;
-    let stream = define::<transport::StreamTransport>(Some(&transport))?;
+    let transports = import(c"asyncio.transports")?;
+    let flow_control = transports.attr(c"_FlowControlMixin")?;
+    let stream = define::<transport::StreamTransport>(Some(&flow_control))?;
     add(module, c"StreamTransport", &stream)?;
+    let read_base = transports.attr(c"ReadTransport")?;
+    let read_pipe = define::<transport::ReadPipeTransport>(Some(&read_base))?;
+    add(module, c"ReadPipeTransport", &read_pipe)?;
+    let write_pipe = define::<transport::WritePipeTransport>(Some(&flow_control))?;
+    add(module, c"WritePipeTransport", &write_pipe)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,

@@ -184,12 +184,12 @@ impl Py<NativeLoop> {
     /// Gives a descriptor to a transport, whose events it gets from now on.
     /// Former user callbacks are cancelled, as a second `add_reader` would.
     pub fn adopt_fd(&self, fd: RawFd, transport: AnyTransport) -> PyResult<()> {
+        let wanted = transport.interest();
         let inserted = self.registry.borrow_mut().insert(fd, Owner::Transport(transport));
         let Some((token, former)) = inserted else {
             return Err(Raised::value_error(&format!("Invalid file descriptor: {fd}")));
         };
-        let both = Interest { read: true, write: true };
-        if let Err(raised) = self.arm(token, both, Trigger::Edge, former.is_some()) {
+        if let Err(raised) = self.arm(token, wanted, Trigger::Edge, former.is_some()) {
             let undone = self.registry.borrow_mut().remove(fd);
             drop(undone);
             return Err(raised);
@@ -221,7 +221,7 @@ impl Py<NativeLoop> {
     }
 
     /// `RuntimeError` if a transport that is not closing uses the descriptor.
-    fn ensure_no_transport(&self, file: &Obj, fd: RawFd) -> PyResult<()> {
+    pub fn ensure_no_transport(&self, file: &Obj, fd: RawFd) -> PyResult<()> {
         let transport = match self.registry.borrow().get(fd) {
             Some(Owner::Transport(transport)) => transport.to_obj(),
             Some(Owner::Waker | Owner::Signals) => {

@@ -37,7 +37,7 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
-use crate::transport::StreamTransport;
+use crate::transport::{ReadPipeTransport, StreamTransport, WritePipeTransport};
 
 pub use fds::Owner;
 pub use ready::Ready;
@@ -138,6 +138,11 @@ impl NativeLoop {
         result
     }
 
+    /// Whether `close()` was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Raises after `close()`.
     #[inline]
     pub fn check_closed(&self) -> PyResult<()> {
@@ -231,7 +236,7 @@ impl NativeType for NativeLoop {
             .noargs(
                 c"is_closed",
                 c"Return True if the event loop was closed.",
-                |this: &Py<Self>| Ok(this.closed.get()),
+                |this: &Py<Self>| Ok(this.is_closed()),
             )
             .noargs(c"get_debug", c"Return True in debug mode.", |this: &Py<Self>| {
                 Ok(this.debug.get())
@@ -256,6 +261,20 @@ impl NativeType for NativeLoop {
                 c"Return a transport for a connected stream socket.",
                 |this: &Py<Self>, args: &Args<'_>| {
                     StreamTransport::make(this, args).map(Py::into_obj)
+                },
+            )
+            .args(
+                c"_make_read_pipe_transport",
+                c"Return a transport for the reading end of a pipe.",
+                |this: &Py<Self>, args: &Args<'_>| {
+                    ReadPipeTransport::make(this, args).map(Py::into_obj)
+                },
+            )
+            .args(
+                c"_make_write_pipe_transport",
+                c"Return a transport for the writing end of a pipe.",
+                |this: &Py<Self>, args: &Args<'_>| {
+                    WritePipeTransport::make(this, args).map(Py::into_obj)
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);

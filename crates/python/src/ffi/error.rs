@@ -27,6 +27,11 @@ pub fn os_error_class() -> &'static Obj {
     builtin(&raw const py::PyExc_OSError)
 }
 
+/// `BrokenPipeError`.
+pub fn broken_pipe_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_BrokenPipeError)
+}
+
 /// Warns of a resource that nobody has closed, `source`.
 pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
     // SAFETY: the format takes one object, which is alive.

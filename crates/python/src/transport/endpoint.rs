@@ -21,10 +21,11 @@ use std::os::fd::{BorrowedFd, RawFd};
 use batuta_engine::driver::{Readiness, Token};
 use rustix::io::Errno;
 
-use crate::asyncio::{logger, names};
+use crate::asyncio::{Asyncio, logger, names};
 use crate::event_loop::{NativeLoop, Ready};
-use crate::ffi::error::resource_warning;
+use crate::ffi::error::{os_error_class, resource_warning};
 use crate::ffi::method::{Methods, Properties};
+use crate::ffi::names::Name;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
 
 use super::AnyTransport;
@@ -96,9 +97,16 @@ impl Endpoint {
         if fd < 0 {
             return Err(Errno::BADF);
         }
-        // SAFETY: the file object keeps the descriptor open until `finish`
-        // closes it, which sets the number to -1 first.
+        // SAFETY: the file object (or the transport, which has put a descriptor of
+        // its own here) keeps it open until `finish` closes the file, which sets
+        // the number to -1 first.
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// Uses another descriptor of the same file, which the transport keeps open
+    /// until its end.
+    pub fn use_fd(&self, fd: RawFd) {
+        self.fd.set(fd);
     }
 
     /// The loop, until the end.
@@ -164,17 +172,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Counts a write that comes too late, and warns as asyncio does.
-    #[cold]
-    pub fn late_write(&self) -> PyResult<()> {
-        let before = self.lost_writes.get();
-        self.lost_writes.set(before + 1);
-        // The loss itself counts as the first.
-        if before + 1 >= LOGGED_LOST_WRITES {
-            let warning = logger()?.getattr(&names().warning)?;
-            warning.call1(&Obj::str("socket.send() raised exception.")?)?;
-        }
-        Ok(())
+    /// Counts a write that is lost.
+    pub fn count_lost_write(&self) {
+        self.lost_writes.set(self.lost_writes.get().saturating_add(1));
     }
 
     /// Queues the transport to be looked at in the next turn, as if its
@@ -187,9 +187,17 @@ impl Endpoint {
 
     /// Logs at debug level, in debug mode: `format` with the transport in it.
     pub fn debug_log(&self, transport: &Obj, format: &str) -> PyResult<()> {
+        self.log(&names().debug, transport, format)
+    }
+
+    /// Logs at info level, in debug mode: `format` with the transport in it.
+    pub fn info_log(&self, transport: &Obj, format: &str) -> PyResult<()> {
+        self.log(&names().info, transport, format)
+    }
+
+    fn log(&self, level: &Name, transport: &Obj, format: &str) -> PyResult<()> {
         if self.debug() {
-            let log = logger()?.getattr(&names().debug)?;
-            log.call2(&Obj::str(format)?, transport)?;
+            logger()?.getattr(level)?.call2(&Obj::str(format)?, transport)?;
         }
         Ok(())
     }
@@ -218,6 +226,10 @@ impl Endpoint {
 
 /// A native transport type.
 pub trait Transport: NativeType {
+    /// How many lost writes the end of the transport counts as: one for a socket;
+    /// none for a pipe, where only a write that failed counts.
+    const END_COUNTS: u32 = 1;
+
     /// The shared part.
     fn endpoint(&self) -> &Endpoint;
     /// As an owner of a descriptor.
@@ -226,6 +238,11 @@ pub trait Transport: NativeType {
     fn buffered(&self) -> usize;
     /// Drops the bytes that wait to be sent.
     fn discard(&self);
+    /// Whether an exception that ends the transport is the peer's doing, so that
+    /// only debug mode logs it.
+    fn is_expected(exception: &Obj) -> PyResult<bool> {
+        exception.is_instance(os_error_class())
+    }
     /// Called at the very end, after `connection_lost()`.
     fn ended(_this: &Py<Self>) -> PyResult<()> {
         Ok(())
@@ -236,6 +253,23 @@ impl<T: Transport> Py<T> {
     /// Whom flow control tells.
     pub fn whose<'a>(&'a self, event_loop: Option<&'a Py<NativeLoop>>) -> Whose<'a> {
         Whose { event_loop, transport: self.as_obj(), protocol: self.endpoint().protocol() }
+    }
+
+    /// asyncio's `_conn_lost`.
+    fn conn_lost(&self) -> u32 {
+        let endpoint = self.endpoint();
+        let ended = if endpoint.phase() >= Phase::Lost { T::END_COUNTS } else { 0 };
+        endpoint.lost_writes.get().saturating_add(ended)
+    }
+
+    /// Counts a write that comes too late, and warns as asyncio does.
+    #[cold]
+    pub fn late_write(&self, warning: &str) -> PyResult<()> {
+        if self.conn_lost() >= LOGGED_LOST_WRITES {
+            logger()?.getattr(&names().warning)?.call1(&Obj::str(warning)?)?;
+        }
+        self.endpoint().count_lost_write();
+        Ok(())
     }
 
     /// Gives the descriptor to the loop's driver, once.
@@ -262,8 +296,36 @@ impl<T: Transport> Py<T> {
         }
     }
 
-    /// Reports an error that ends the transport, and ends it. An `OSError` is
-    /// the network's doing: only debug mode logs it.
+    /// Schedules the beginning of a transport's life: `connection_made()`, then
+    /// its own method `start`, then waking the waiter.
+    pub fn introduce(&self, start: Option<&Name>, waiter: Option<&Obj>) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        let (Some(event_loop), Some(protocol)) = (endpoint.event_loop(), endpoint.protocol())
+        else {
+            return Ok(());
+        };
+        let connection_made = protocol.getattr(&names().connection_made)?;
+        let this = std::slice::from_ref(self.as_obj());
+        NativeLoop::schedule(&event_loop, &connection_made, this)?;
+        if let Some(start) = start {
+            NativeLoop::schedule(&event_loop, &self.as_obj().getattr(start)?, &[])?;
+        }
+        if let Some(waiter) = waiter.and_then(Obj::non_none) {
+            let set = &Asyncio::get().set_result_unless_cancelled;
+            NativeLoop::schedule(&event_loop, set, &[waiter.clone(), Obj::none()])?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the file without closing it: it is somebody else's from now on.
+    pub fn forget_file(&self) {
+        self.unregister();
+        self.endpoint().fd.set(-1);
+        self.endpoint().file.set(None);
+    }
+
+    /// Reports an error that ends the transport, and ends it. What the peer has
+    /// caused is logged in debug mode only.
     #[cold]
     pub fn fatal_error(&self, raised: Raised, message: &str) -> PyResult<()> {
         if raised.escapes() {
@@ -275,7 +337,7 @@ impl<T: Transport> Py<T> {
 
     fn fatal_exception(&self, exception: &Obj, message: &str) -> PyResult<()> {
         let endpoint = self.endpoint();
-        if exception.is_instance(crate::ffi::error::os_error_class())? {
+        if T::is_expected(exception)? {
             endpoint.debug_log(self.as_obj(), &format!("%r: {message}"))?;
         } else {
             let event_loop = endpoint.event_loop();
@@ -401,26 +463,6 @@ pub fn methods<T: Transport>() -> Methods<T> {
         .noargs(c"get_protocol", c"Return the protocol.", |this: &Py<T>| {
             Ok(this.endpoint().protocol())
         })
-        .noargs(
-            c"get_write_buffer_size",
-            c"Return how many bytes wait to be sent.",
-            |this: &Py<T>| Ok(this.buffered()),
-        )
-        .noargs(
-            c"get_write_buffer_limits",
-            c"Return the low and the high water mark, in bytes.",
-            |this: &Py<T>| this.endpoint().flow.limits(),
-        )
-        .args(
-            c"set_write_buffer_limits",
-            c"Set the water marks, in bytes. See asyncio.WriteTransport.",
-            |this: &Py<T>, args: &Args<'_>| {
-                let endpoint = this.endpoint();
-                endpoint.flow.set_limits(args)?;
-                let event_loop = endpoint.event_loop();
-                endpoint.flow.grown(this.buffered(), &this.whose(event_loop.as_ref()))
-            },
-        )
         .one(
             c"_force_close",
             c"Close at once, with the exception for connection_lost().",
@@ -453,11 +495,7 @@ pub fn properties<T: Transport>() -> Properties<T> {
         .get(c"_sock_fd", |this: &Py<T>| Obj::int(i64::from(this.endpoint().fd.get())))
         .get(c"_server", |this: &Py<T>| Ok(this.endpoint().server.get()))
         .get(c"_closing", |this: &Py<T>| Ok(this.endpoint().is_closing()))
-        .get(c"_conn_lost", |this: &Py<T>| {
-            let endpoint = this.endpoint();
-            let lost = usize::from(endpoint.phase() >= Phase::Lost);
-            Ok(lost + endpoint.lost_writes.get() as usize)
-        })
+        .get(c"_conn_lost", |this: &Py<T>| Ok(this.conn_lost() as usize))
         .get(c"_high_water", |this: &Py<T>| Ok(this.endpoint().flow.high()))
         .get(c"_low_water", |this: &Py<T>| Ok(this.endpoint().flow.low()))
         .get(c"_protocol_paused", |this: &Py<T>| Ok(this.endpoint().flow.is_paused()))

@@ -2,9 +2,15 @@
 
 use std::cell::Cell;
 
+use batuta_engine::driver::Readiness;
+
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
+use crate::ffi::method::Methods;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
+
+use super::endpoint::Transport;
+use super::write_buffer::Drained;
 
 const DEFAULT_HIGH: usize = 64 * 1024;
 
@@ -109,6 +115,65 @@ impl Whose<'_> {
             Err(raised) => report(self, raised, failed),
         }
     }
+}
+
+impl<T: Transport> Py<T> {
+    /// The write buffer has grown: tells the protocol if that is too much.
+    #[inline]
+    pub fn buffer_grew(&self) -> PyResult<()> {
+        let (size, endpoint) = (self.buffered(), self.endpoint());
+        if size <= endpoint.flow.high() {
+            return Ok(());
+        }
+        let event_loop = endpoint.event_loop();
+        endpoint.flow.grown(size, &self.whose(event_loop.as_ref()))
+    }
+
+    /// The write buffer has shrunk: tells the protocol if it may write again.
+    #[inline]
+    pub fn buffer_shrank(&self) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        let event_loop = endpoint.event_loop();
+        endpoint.flow.shrunk(self.buffered(), &self.whose(event_loop.as_ref()))
+    }
+
+    /// Sees to it that the transport is called when it can send the rest of its
+    /// buffer.
+    pub fn await_room(&self, drained: Drained) -> PyResult<()> {
+        if drained == Drained::Empty {
+            return Ok(());
+        }
+        self.register()?;
+        if drained == Drained::Enough {
+            self.endpoint().queue(Readiness { read: false, write: true, closed: false });
+        }
+        Ok(())
+    }
+}
+
+/// The methods of transports with flow control.
+pub fn methods<T: Transport>(methods: Methods<T>) -> Methods<T> {
+    methods
+        .noargs(
+            c"get_write_buffer_size",
+            c"Return how many bytes wait to be sent.",
+            |this: &Py<T>| Ok(this.buffered()),
+        )
+        .noargs(
+            c"get_write_buffer_limits",
+            c"Return the low and the high water mark, in bytes.",
+            |this: &Py<T>| this.endpoint().flow.limits(),
+        )
+        .args(
+            c"set_write_buffer_limits",
+            c"Set the water marks, in bytes. See asyncio.WriteTransport.",
+            |this: &Py<T>, args: &Args<'_>| {
+                let endpoint = this.endpoint();
+                endpoint.flow.set_limits(args)?;
+                let event_loop = endpoint.event_loop();
+                endpoint.flow.grown(this.buffered(), &this.whose(event_loop.as_ref()))
+            },
+        )
 }
 
 /// Hands an exception of a protocol's or transport's to the exception handler,

@@ -1,14 +1,17 @@
 //! Transports: one file and one state machine each.
 
-use batuta_engine::driver::Readiness;
+use batuta_engine::driver::{Interest, Readiness};
 
 use crate::ffi::{Obj, Py, PyResult, Visitor};
 
 mod endpoint;
 mod flow;
+mod intake;
+mod pipe;
 mod stream;
 mod write_buffer;
 
+pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use stream::StreamTransport;
 
 /// A native transport of any kind, as the owner of a descriptor.
@@ -16,21 +19,38 @@ pub use stream::StreamTransport;
 pub enum AnyTransport {
     /// TCP or Unix stream.
     Stream(Py<StreamTransport>),
+    /// The reading end of a pipe.
+    ReadPipe(Py<ReadPipeTransport>),
+    /// The writing end of a pipe.
+    WritePipe(Py<WritePipeTransport>),
 }
 
 impl AnyTransport {
+    fn as_obj(&self) -> &Obj {
+        match self {
+            Self::Stream(transport) => transport.as_obj(),
+            Self::ReadPipe(transport) => transport.as_obj(),
+            Self::WritePipe(transport) => transport.as_obj(),
+        }
+    }
+
     /// As any object.
     pub fn to_obj(&self) -> Obj {
+        self.as_obj().clone()
+    }
+
+    /// What its descriptor is watched for.
+    pub fn interest(&self) -> Interest {
         match self {
-            Self::Stream(transport) => transport.as_obj().clone(),
+            Self::Stream(_) => Interest { read: true, write: true },
+            Self::ReadPipe(_) => Interest { read: true, write: false },
+            Self::WritePipe(transport) => transport.interest(),
         }
     }
 
     /// Whether it is this object.
     pub fn is(&self, object: &Obj) -> bool {
-        match self {
-            Self::Stream(transport) => transport.as_obj().is(object),
-        }
+        self.as_obj().is(object)
     }
 
     /// Its descriptor has become ready.
@@ -38,13 +58,13 @@ impl AnyTransport {
     pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
         match self {
             Self::Stream(transport) => transport.on_ready(readiness),
+            Self::ReadPipe(transport) => transport.on_ready(readiness),
+            Self::WritePipe(transport) => transport.on_ready(readiness),
         }
     }
 
     /// Shows the object to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
-        match self {
-            Self::Stream(transport) => visitor.obj(transport.as_obj()),
-        }
+        visitor.obj(self.as_obj());
     }
 }

@@ -6,10 +6,39 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use crate::ffi::Obj;
+use rustix::io::Errno;
+
+use crate::ffi::buffer::Buffer;
+use crate::ffi::{Obj, PyResult, Raised};
 
 /// At most this many chunks leave in one system call.
 const MAX_SLICES: usize = 64;
+
+/// After this many bytes somebody else has a turn, even if a fast reader makes
+/// room for more all the time.
+const MAX_DRAIN: usize = 1024 * 1024;
+
+/// How far the buffer could be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing waits any more.
+    Empty,
+    /// The descriptor takes no more: an edge will tell when it does.
+    Full,
+    /// There may be room, but others come first.
+    Enough,
+}
+
+/// `write()` and its kin take `bytes`, `bytearray` and `memoryview` only.
+pub fn require_bytes_like(data: &Obj) -> PyResult<()> {
+    if data.is_exact_bytes() || data.is_bytes_like() {
+        return Ok(());
+    }
+    Err(Raised::type_error(&format!(
+        "data argument must be a bytes-like object, not '{}'",
+        data.type_name()
+    )))
+}
 
 #[derive(Debug)]
 enum Data {
@@ -33,6 +62,17 @@ impl Chunk {
         };
         all.get(self.sent..).unwrap_or_default()
     }
+}
+
+/// The pieces that `writelines()` is given, each with a look at its content:
+/// either all of them can be sent or nothing is.
+pub fn pieces(lines: &Obj) -> PyResult<Vec<(Obj, Buffer)>> {
+    let piece = |data: Obj| {
+        require_bytes_like(&data)?;
+        let content = Buffer::readable(&data)?;
+        Ok((data, content))
+    };
+    lines.collect()?.into_iter().map(piece).collect()
 }
 
 /// Chunks that wait to be sent.
@@ -68,13 +108,37 @@ impl WriteBuffer {
         });
     }
 
+    /// Sends what waits, by `send`, which takes slices and says how much of them
+    /// went.
+    pub fn drain(
+        &mut self,
+        mut send: impl FnMut(&[IoSlice<'_>]) -> Result<usize, Errno>,
+    ) -> Result<Drained, Errno> {
+        let mut sent = 0;
+        while !self.is_empty() {
+            if sent >= MAX_DRAIN {
+                return Ok(Drained::Enough);
+            }
+            match send(&self.slices()) {
+                Ok(0) | Err(Errno::WOULDBLOCK) => return Ok(Drained::Full),
+                Ok(count) => {
+                    self.consume(count);
+                    sent += count;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(Drained::Empty)
+    }
+
     /// The next bytes to send, in order.
-    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+    fn slices(&self) -> Vec<IoSlice<'_>> {
         self.chunks.iter().take(MAX_SLICES).map(|chunk| IoSlice::new(chunk.rest())).collect()
     }
 
     /// Forgets the first `count` bytes: they are sent.
-    pub fn consume(&mut self, mut count: usize) {
+    fn consume(&mut self, mut count: usize) {
         self.len = self.len.saturating_sub(count);
         while let Some(front) = self.chunks.front_mut() {
             let rest = front.rest().len();

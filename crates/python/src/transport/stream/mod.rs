@@ -4,8 +4,8 @@
 //! of `asyncio.Transport`.
 //!
 //! The socket is registered once, edge-triggered, for reading and writing. What
-//! the edges said is remembered ([`StreamTransport::readable`], `blocked`), so
-//! pausing and resuming costs no system call.
+//! the edges said is remembered (`intake`, `blocked`), so pausing and resuming
+//! costs no system call.
 //!
 //! Files: this one makes the transport and answers questions; `read` is the way
 //! in, `write` the way out.
@@ -21,29 +21,24 @@ use crate::asyncio::{Asyncio, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{ReprFn, TypeCell};
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
 use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::flow;
+use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
-use read::Reading;
 use write::{Cork, HalfClose};
 
 /// A TCP or Unix stream transport.
 #[derive(Debug)]
 pub struct StreamTransport {
     endpoint: Endpoint,
-    reading: Cell<Reading>,
+    intake: Intake,
     /// The protocol is a `BufferedProtocol`.
     buffered_protocol: Cell<bool>,
-    /// A read may give something: an edge said so and no read has said otherwise.
-    readable: Cell<bool>,
-    /// The peer has finished or broken the connection: read on until that shows.
-    peer_closed: Cell<bool>,
     /// The protocol has been told of the end of file and keeps the transport open.
     eof_received: Cell<bool>,
-    /// The last read was large: ask for the size before the next.
-    large_reads: Cell<bool>,
     buffer: RefCell<WriteBuffer>,
     /// The socket is full: wait for an edge before the next send.
     blocked: Cell<bool>,
@@ -65,12 +60,9 @@ impl StreamTransport {
         let extra = describe_socket(sock, extra)?;
         let transport = Py::new(Self {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
-            reading: Cell::new(Reading::NotStarted),
+            intake: Intake::new(Source::Stream),
             buffered_protocol: Cell::new(false),
-            readable: Cell::new(false),
-            peer_closed: Cell::new(false),
             eof_received: Cell::new(false),
-            large_reads: Cell::new(false),
             buffer: RefCell::default(),
             blocked: Cell::new(false),
             cork: Cell::new(Cork::Off),
@@ -88,16 +80,7 @@ impl StreamTransport {
         }
         Asyncio::get().set_nodelay.call1(sock)?;
 
-        let connection_made = protocol.getattr(&names().connection_made)?;
-        let this = std::slice::from_ref(transport.as_obj());
-        NativeLoop::schedule(event_loop, &connection_made, this)?;
-        // Reading starts after connection_made(), and the waiter wakes after both.
-        let start = transport.as_obj().getattr(&names()._start_reading)?;
-        NativeLoop::schedule(event_loop, &start, &[])?;
-        if let Some(waiter) = waiter.and_then(Obj::non_none) {
-            let set = &Asyncio::get().set_result_unless_cancelled;
-            NativeLoop::schedule(event_loop, set, &[waiter.clone(), Obj::none()])?;
-        }
+        transport.introduce(Some(&names()._start_reading), waiter)?;
         Ok(transport)
     }
 
@@ -114,7 +97,8 @@ impl StreamTransport {
                 use std::os::fd::AsRawFd;
                 parts.push(format!("fd={}", fd.as_raw_fd()));
             }
-            let read = if this.reading.get() == Reading::Active { "polling" } else { "idle" };
+            let read =
+                if this.intake.reading.get() == Reading::Active { "polling" } else { "idle" };
             parts.push(format!("read={read}"));
             let state = if this.blocked.get() { "polling" } else { "idle" };
             parts.push(format!("write=<{state}, bufsize={}>", this.buffered()));
@@ -149,11 +133,8 @@ impl Py<StreamTransport> {
     /// The descriptor has become ready.
     #[inline]
     pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
-        if readiness.closed {
-            self.peer_closed.set(true);
-        }
+        self.intake.note(readiness);
         if readiness.read {
-            self.readable.set(true);
             self.read_ready()?;
         }
         if readiness.write && self.blocked.get() {
@@ -211,6 +192,12 @@ impl Transport for StreamTransport {
     }
 }
 
+impl Reader for StreamTransport {
+    fn intake(&self) -> &Intake {
+        &self.intake
+    }
+}
+
 impl NativeType for StreamTransport {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.StreamTransport";
     const DOC: &'static std::ffi::CStr = c"TCP and Unix stream transport. See asyncio.Transport.";
@@ -233,7 +220,7 @@ impl NativeType for StreamTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = endpoint::methods()
+        let methods = flow::methods(endpoint::methods())
             .noargs(
                 c"close",
                 c"Close after what waits has been sent; reading stops at once.",
@@ -247,30 +234,19 @@ impl NativeType for StreamTransport {
                 Ok(())
             })
             .noargs(c"_reclaim_fd", c"Take the descriptor back.", |this: &Py<Self>| this.reclaim());
-        write::methods(read::methods(methods))
+        write::methods(intake::methods(methods))
     }
 
     fn properties() -> Properties<Self> {
         endpoint::properties()
             .get(c"_sock", |this: &Py<Self>| Ok(this.endpoint.file()))
-            .get(c"_paused", |this: &Py<Self>| Ok(this.reading.get() == Reading::Paused))
+            .get(c"_paused", |this: &Py<Self>| Ok(this.intake.reading.get() == Reading::Paused))
             .get(c"_eof", |this: &Py<Self>| Ok(this.half_close.get() != HalfClose::No))
             .get(c"_empty_waiter", |this: &Py<Self>| Ok(this.empty_waiter.get()))
             .get(c"_start_tls_compatible", |_: &Py<Self>| Ok(true))
             .get(c"_sendfile_compatible", |_: &Py<Self>| {
                 Ok(Asyncio::get().sendfile_try_native.clone())
             })
-            .get(c"max_size", |_: &Py<Self>| Ok(read::MAX_READ))
+            .get(c"max_size", |_: &Py<Self>| Ok(MAX_READ))
     }
-}
-
-/// `write()` and its kin take `bytes`, `bytearray` and `memoryview` only.
-fn require_bytes_like(data: &Obj) -> PyResult<()> {
-    if data.is_exact_bytes() || data.is_bytes_like() {
-        return Ok(());
-    }
-    Err(Raised::type_error(&format!(
-        "data argument must be a bytes-like object, not '{}'",
-        data.type_name()
-    )))
 }

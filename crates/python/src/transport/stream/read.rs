@@ -1,104 +1,39 @@
 //! The way in: from the socket to the protocol.
 //!
-//! One read per connection and turn, straight into the protocol, connection by
-//! connection. Small reads go through the loop's one hot buffer and become a
-//! `bytes` of their exact size; after a large read the size is asked for first
-//! and the data received into the `bytes` itself. Nothing large is allocated to
-//! be shrunk afterwards.
-
-use batuta_engine::driver::Readiness;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+//! One read per turn (`intake`), straight into the protocol, or into the buffer
+//! that a `BufferedProtocol` supplies.
 
 use crate::asyncio::names;
-use crate::ffi::buffer::{Buffer, bytes_filled};
-use crate::ffi::method::Methods;
+use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::super::endpoint::Phase;
+use super::super::intake::{NoData, Reading};
 use super::StreamTransport;
 use super::write::Cork;
 
-/// At most this much is read at once, in bytes.
-pub const MAX_READ: usize = 256 * 1024;
-
-/// From this size on a read is large.
-const LARGE_READ: usize = 64 * 1024;
-
-/// Whether data may be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// `connection_made()` has not been called yet.
-    NotStarted,
-    /// Data goes to the protocol as it comes.
-    Active,
-    /// `pause_reading()` was called.
-    Paused,
-}
-
-/// What a receive brought.
-enum Received {
-    Data(Obj),
+/// Data that a read has brought.
+enum Input {
+    /// A `bytes` object.
+    Bytes(Obj),
     /// The protocol's own buffer was filled with so many bytes.
     Filled(usize),
-    Eof,
-    Nothing,
-    Failed(Errno),
 }
 
 impl Py<StreamTransport> {
-    /// Starts reading, after `connection_made()`.
-    fn start_reading(&self) -> PyResult<()> {
-        if self.endpoint.is_closing() {
-            return Ok(());
-        }
-        self.register()?;
-        if self.reading.get() == Reading::NotStarted {
-            self.reading.set(Reading::Active);
-        }
-        Ok(())
-    }
-
-    fn pause_reading(&self) -> PyResult<()> {
-        if self.endpoint.is_closing() || self.reading.get() == Reading::Paused {
-            return Ok(());
-        }
-        self.reading.set(Reading::Paused);
-        self.endpoint.debug_log(self.as_obj(), "%r pauses reading")
-    }
-
-    fn resume_reading(&self) -> PyResult<()> {
-        if self.endpoint.is_closing() || self.reading.get() != Reading::Paused {
-            return Ok(());
-        }
-        self.reading.set(Reading::Active);
-        self.endpoint.renew_context()?;
-        self.register()?;
-        if self.readable.get() {
-            self.queue_read();
-        }
-        self.endpoint.debug_log(self.as_obj(), "%r resumes reading")
-    }
-
-    fn queue_read(&self) {
-        self.endpoint.queue(Readiness { read: true, write: false, closed: false });
-    }
-
     /// Reads once and hands the data over.
     #[inline]
     pub(super) fn read_ready(&self) -> PyResult<()> {
         if self.endpoint.phase() != Phase::Open
-            || self.reading.get() != Reading::Active
+            || self.intake.reading.get() != Reading::Active
             || self.eof_received.get()
-            || !self.readable.get()
+            || !self.intake.readable.get()
         {
             return Ok(());
         }
-        self.endpoint.in_context(|| self.read_once())?;
-        if self.readable.get() && self.reading.get() == Reading::Active {
-            self.queue_read();
-        }
-        Ok(())
+        let result = self.endpoint.in_context(|| self.read_once());
+        self.queue_read();
+        result
     }
 
     fn read_once(&self) -> PyResult<()> {
@@ -115,14 +50,14 @@ impl Py<StreamTransport> {
             self.receive()?
         };
         match received {
-            Received::Data(data) => {
+            Ok(Input::Bytes(data)) => {
                 let called =
                     self.corked(|| protocol.call_method1(&names().data_received, &data).map(drop));
                 called.or_else(|raised| {
                     self.fatal_error(raised, "Fatal error: protocol.data_received() call failed.")
                 })
             }
-            Received::Filled(count) => {
+            Ok(Input::Filled(count)) => {
                 let count = Obj::size(count)?;
                 let called = self
                     .corked(|| protocol.call_method1(&names().buffer_updated, &count).map(drop));
@@ -130,10 +65,9 @@ impl Py<StreamTransport> {
                     self.fatal_error(raised, "Fatal error: protocol.buffer_updated() call failed.")
                 })
             }
-            Received::Eof => self.on_eof(&protocol),
-            Received::Nothing => Ok(()),
-            Received::Failed(errno) => {
-                self.readable.set(false);
+            Err(NoData::Eof) => self.on_eof(&protocol),
+            Err(NoData::NotNow) => Ok(()),
+            Err(NoData::Failed(errno)) => {
                 let raised = Raised::os_error(errno);
                 self.fatal_error(raised, "Fatal read error on socket transport")
             }
@@ -155,59 +89,17 @@ impl Py<StreamTransport> {
         result
     }
 
-    /// Notes what a receive of at most `room` bytes said of the next one.
-    #[inline]
-    fn classify(&self, received: Result<usize, Errno>, room: usize) -> Result<usize, Received> {
-        match received {
-            Ok(0) => {
-                self.readable.set(false);
-                Err(Received::Eof)
-            }
-            Ok(count) => {
-                // A short read has emptied the socket: the next byte makes an
-                // edge. The end of file has made its edge already.
-                self.readable.set(count == room || self.peer_closed.get());
-                self.large_reads.set(count >= LARGE_READ);
-                Ok(count)
-            }
-            Err(Errno::WOULDBLOCK) => {
-                self.readable.set(false);
-                Err(Received::Nothing)
-            }
-            Err(Errno::INTR) => Err(Received::Nothing),
-            Err(errno) => Err(Received::Failed(errno)),
-        }
-    }
-
-    fn receive(&self) -> PyResult<Received> {
+    fn receive(&self) -> PyResult<Result<Input, NoData>> {
+        let Some(event_loop) = self.endpoint.event_loop() else { return Ok(Err(NoData::NotNow)) };
         let fd = match self.endpoint.fd() {
             Ok(fd) => fd,
-            Err(errno) => return Ok(Received::Failed(errno)),
+            Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
-        if self.large_reads.get()
-            && let Ok(waiting) = rustix::io::ioctl_fionread(fd)
-            && let Ok(waiting) = usize::try_from(waiting)
-            && waiting >= LARGE_READ
-        {
-            let room = waiting.min(MAX_READ);
-            let filled = bytes_filled(room, |place| {
-                let received = recv(fd, place, RecvFlags::empty()).map(|(_, count)| count);
-                self.classify(received, room)
-            })?;
-            return Ok(filled.map_or_else(|other| other, Received::Data));
-        }
-        let Some(event_loop) = self.endpoint.event_loop() else { return Ok(Received::Nothing) };
-        event_loop.with_read_buffer(MAX_READ, |buffer| {
-            let received = recv(fd, &mut *buffer, RecvFlags::empty()).map(|(count, _)| count);
-            match self.classify(received, buffer.len()) {
-                Ok(count) => Obj::bytes(&buffer[..count]).map(Received::Data),
-                Err(other) => Ok(other),
-            }
-        })
+        Ok(self.intake.receive(&event_loop, fd)?.map(Input::Bytes))
     }
 
     /// Receives into the buffer that a `BufferedProtocol` supplies.
-    fn receive_into(&self, protocol: &Obj) -> PyResult<Received> {
+    fn receive_into(&self, protocol: &Obj) -> PyResult<Result<Input, NoData>> {
         let buffer = protocol.call_method1(&names().get_buffer, &Obj::int(-1)?)?;
         if buffer.len()? == 0 {
             return Err(Raised::runtime_error("get_buffer() returned an empty buffer"));
@@ -215,12 +107,9 @@ impl Py<StreamTransport> {
         let mut view = Buffer::writable(&buffer)?;
         let fd = match self.endpoint.fd() {
             Ok(fd) => fd,
-            Err(errno) => return Ok(Received::Failed(errno)),
+            Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
-        let place = view.as_mut_slice();
-        let room = place.len();
-        let received = recv(fd, place, RecvFlags::empty()).map(|(count, _)| count);
-        Ok(self.classify(received, room).map_or_else(|other| other, Received::Filled))
+        Ok(self.intake.receive_into(fd, view.as_mut_slice()).map(Input::Filled))
     }
 
     fn on_eof(&self, protocol: &Obj) -> PyResult<()> {
@@ -238,30 +127,4 @@ impl Py<StreamTransport> {
             }
         }
     }
-}
-
-pub(super) fn methods(methods: Methods<StreamTransport>) -> Methods<StreamTransport> {
-    methods
-        .noargs(
-            c"is_reading",
-            c"Return True if the protocol is given new data.",
-            |this: &Py<StreamTransport>| {
-                Ok(!this.endpoint.is_closing() && this.reading.get() != Reading::Paused)
-            },
-        )
-        .noargs(
-            c"pause_reading",
-            c"Give the protocol no data until resume_reading().",
-            |this: &Py<StreamTransport>| this.pause_reading(),
-        )
-        .noargs(
-            c"resume_reading",
-            c"Give the protocol data again.",
-            |this: &Py<StreamTransport>| this.resume_reading(),
-        )
-        .noargs(
-            c"_start_reading",
-            c"Start reading, after connection_made().",
-            |this: &Py<StreamTransport>| this.start_reading(),
-        )
 }

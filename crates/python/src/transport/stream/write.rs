@@ -15,7 +15,8 @@ use crate::ffi::method::Methods;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::super::endpoint::{Phase, Transport};
-use super::{StreamTransport, require_bytes_like};
+use super::super::write_buffer::{Drained, pieces, require_bytes_like};
+use super::StreamTransport;
 
 /// Corked writes leave once there are more than this many bytes.
 const CORK_LIMIT: usize = 16 * 1024;
@@ -74,7 +75,7 @@ impl Py<StreamTransport> {
             return Ok(false);
         }
         if self.endpoint.phase() >= Phase::Lost {
-            self.endpoint.late_write()?;
+            self.late_write("socket.send() raised exception.")?;
             return Ok(false);
         }
         Ok(true)
@@ -120,44 +121,25 @@ impl Py<StreamTransport> {
         self.buffer_grew()
     }
 
-    fn buffer_grew(&self) -> PyResult<()> {
-        let size = self.buffered();
-        if size <= self.endpoint.flow.high() {
-            return Ok(());
-        }
-        let event_loop = self.endpoint.event_loop();
-        self.endpoint.flow.grown(size, &self.whose(event_loop.as_ref()))
-    }
-
     /// Sends what waits until the buffer is empty or the socket is full; then an
     /// edge will tell.
     fn flush_or_wait(&self) -> PyResult<()> {
-        loop {
-            let buffer = self.buffer.borrow();
-            if buffer.is_empty() {
-                self.blocked.set(false);
-                return Ok(());
+        let drained = self.endpoint.fd().and_then(|fd| {
+            self.buffer.borrow_mut().drain(|slices| {
+                sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+            })
+        });
+        match drained {
+            Ok(drained) => {
+                self.blocked.set(drained != Drained::Empty);
+                self.await_room(drained)
             }
-            let slices = buffer.slices();
-            let sent = self.endpoint.fd().and_then(|fd| {
-                sendmsg(fd, &slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
-            });
-            drop(slices);
-            drop(buffer);
-            match sent {
-                Ok(count) => self.buffer.borrow_mut().consume(count),
-                Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) => {
-                    self.blocked.set(true);
-                    return self.register();
-                }
-                Err(errno) => {
-                    self.blocked.set(false);
-                    let raised = Raised::os_error(errno);
-                    let exception = raised.take();
-                    self.fail_waiter_with(&exception)?;
-                    return self.fatal_error(Raised::restore(exception), WRITE_FAILED);
-                }
+            Err(errno) => {
+                self.blocked.set(false);
+                let raised = Raised::os_error(errno);
+                let exception = raised.take();
+                self.fail_waiter_with(&exception)?;
+                self.fatal_error(Raised::restore(exception), WRITE_FAILED)
             }
         }
     }
@@ -190,8 +172,7 @@ impl Py<StreamTransport> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
-        let event_loop = self.endpoint.event_loop();
-        self.endpoint.flow.shrunk(self.buffered(), &self.whose(event_loop.as_ref()))?;
+        self.buffer_shrank()?;
         if self.buffered() > 0 {
             return Ok(());
         }
@@ -206,20 +187,12 @@ impl Py<StreamTransport> {
     }
 
     fn writelines(&self, lines: &Obj) -> PyResult<()> {
-        let chunks = lines.collect()?;
-        for chunk in &chunks {
-            require_bytes_like(chunk)?;
-        }
-        if !self.may_write("writelines", chunks.is_empty())? {
+        let pieces = pieces(lines)?;
+        if !self.may_write("writelines", pieces.is_empty())? {
             return Ok(());
         }
-        for chunk in &chunks {
-            if chunk.is_exact_bytes() {
-                self.buffer.borrow_mut().push(chunk, chunk.bytes_content(), 0);
-            } else {
-                let view = Buffer::readable(chunk)?;
-                self.buffer.borrow_mut().push(chunk, view.as_slice(), 0);
-            }
+        for (data, content) in &pieces {
+            self.buffer.borrow_mut().push(data, content.as_slice(), 0);
         }
         if !self.blocked.get() {
             self.flush_or_wait()?;

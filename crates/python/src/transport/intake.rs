@@ -1,0 +1,267 @@
+//! The way in of a transport: from its descriptor to a `bytes` object.
+//!
+//! Role: what is known of the descriptor ([`Intake`]), one read, and the methods
+//! that pause and resume reading. What becomes of the data is the transport's.
+//!
+//! One read per transport and turn, depth first. Small reads go through the
+//! loop's one hot buffer and become a `bytes` of their exact size; after a large
+//! read the size is asked for first and the data read into the `bytes` itself.
+//! Nothing large is allocated to be shrunk afterwards.
+//!
+//! The descriptor is registered edge-triggered: what the edges said is remembered
+//! ([`Intake::readable`]), so pausing and resuming costs no system call, and a
+//! transport asks to be called again as long as more may be there.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+
+use batuta_engine::driver::Readiness;
+use rustix::io::{Errno, ioctl_fionread, read};
+use rustix::net::{RecvFlags, recv};
+
+use crate::event_loop::NativeLoop;
+use crate::ffi::buffer::bytes_filled;
+use crate::ffi::method::Methods;
+use crate::ffi::{Obj, Py, PyResult};
+
+use super::endpoint::Transport;
+
+/// At most this much is read at once, in bytes.
+pub const MAX_READ: usize = 256 * 1024;
+
+/// From this size on a read is large.
+const LARGE_READ: usize = 64 * 1024;
+
+/// Whether data may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// `connection_made()` has not been called yet.
+    NotStarted,
+    /// Data goes to the protocol as it comes.
+    Active,
+    /// `pause_reading()` was called.
+    Paused,
+}
+
+/// What is read from, which decides what a short read says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A stream socket: a short read has emptied it.
+    Stream,
+    /// A pipe: a short read has emptied it, unless its writer sends packets.
+    Pipe,
+    /// Anything else, such as a terminal, which gives a line at a time: only a
+    /// read that finds nothing says that it is empty.
+    Other,
+}
+
+impl Source {
+    fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Self::Stream => recv(fd, place, RecvFlags::empty()).map(|(count, _)| count),
+            Self::Pipe | Self::Other => read(fd, place),
+        }
+    }
+
+    fn read_uninit(
+        self,
+        fd: BorrowedFd<'_>,
+        place: &mut [MaybeUninit<u8>],
+    ) -> Result<usize, Errno> {
+        match self {
+            Self::Stream => recv(fd, place, RecvFlags::empty()).map(|(_, count)| count),
+            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| filled.len()),
+        }
+    }
+}
+
+/// Why a read brought no data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoData {
+    /// The end of file.
+    Eof,
+    /// There is none at the moment.
+    NotNow,
+    /// An error.
+    Failed(Errno),
+}
+
+/// What a transport knows of what it reads from.
+#[derive(Debug)]
+pub struct Intake {
+    source: Source,
+    /// Whether data may be read.
+    pub reading: Cell<Reading>,
+    /// A read may give something: an edge said so and no read has said otherwise.
+    pub readable: Cell<bool>,
+    /// The peer has finished or broken the connection: read on until that shows.
+    peer_closed: Cell<bool>,
+    /// The last read was large: ask for the size before the next.
+    large_reads: Cell<bool>,
+}
+
+impl Intake {
+    /// Of a transport whose reading has not started.
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            reading: Cell::new(Reading::NotStarted),
+            readable: Cell::new(false),
+            peer_closed: Cell::new(false),
+            large_reads: Cell::new(false),
+        }
+    }
+
+    /// Notes what an edge said.
+    #[inline]
+    pub fn note(&self, readiness: Readiness) {
+        if readiness.closed {
+            self.peer_closed.set(true);
+        }
+        if readiness.read {
+            self.readable.set(true);
+        }
+    }
+
+    /// Notes what a read of at most `room` bytes said of the next one.
+    #[inline]
+    fn classify(
+        &self,
+        fd: BorrowedFd<'_>,
+        result: Result<usize, Errno>,
+        room: usize,
+    ) -> Result<usize, NoData> {
+        match result {
+            Ok(0) => {
+                self.readable.set(false);
+                Err(NoData::Eof)
+            }
+            Ok(count) => {
+                let emptied = count < room
+                    && match self.source {
+                        Source::Stream => true,
+                        Source::Pipe => matches!(ioctl_fionread(fd), Ok(0)),
+                        Source::Other => false,
+                    };
+                // After a read that has emptied it, the next byte makes an edge.
+                // The end of file has made its edge already.
+                self.readable.set(!emptied || self.peer_closed.get());
+                self.large_reads.set(count >= LARGE_READ);
+                Ok(count)
+            }
+            Err(Errno::WOULDBLOCK) => {
+                self.readable.set(false);
+                Err(NoData::NotNow)
+            }
+            Err(Errno::INTR) => Err(NoData::NotNow),
+            Err(errno) => {
+                self.readable.set(false);
+                Err(NoData::Failed(errno))
+            }
+        }
+    }
+
+    /// Reads once, into a new `bytes` object.
+    pub fn receive(
+        &self,
+        event_loop: &NativeLoop,
+        fd: BorrowedFd<'_>,
+    ) -> PyResult<Result<Obj, NoData>> {
+        if self.large_reads.get()
+            && let Ok(waiting) = ioctl_fionread(fd)
+            && let Ok(waiting) = usize::try_from(waiting)
+            && waiting >= LARGE_READ
+        {
+            let room = waiting.min(MAX_READ);
+            return bytes_filled(room, |place| {
+                self.classify(fd, self.source.read_uninit(fd, place), room)
+            });
+        }
+        event_loop.with_read_buffer(MAX_READ, |buffer| {
+            let result = self.source.read(fd, buffer);
+            match self.classify(fd, result, buffer.len()) {
+                Ok(count) => Obj::bytes(buffer.get(..count).unwrap_or_default()).map(Ok),
+                Err(no_data) => Ok(Err(no_data)),
+            }
+        })
+    }
+
+    /// Reads once, into a place that somebody else supplies; says how much.
+    pub fn receive_into(&self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<usize, NoData> {
+        let room = place.len();
+        self.classify(fd, self.source.read(fd, place), room)
+    }
+}
+
+/// A transport that reads.
+pub trait Reader: Transport {
+    /// What it knows of what it reads from.
+    fn intake(&self) -> &Intake;
+}
+
+impl<T: Reader> Py<T> {
+    /// Starts reading, after `connection_made()`.
+    fn start_reading(&self) -> PyResult<()> {
+        if self.endpoint().is_closing() {
+            return Ok(());
+        }
+        self.register()?;
+        if self.intake().reading.get() == Reading::NotStarted {
+            self.intake().reading.set(Reading::Active);
+        }
+        Ok(())
+    }
+
+    fn is_reading(&self) -> bool {
+        !self.endpoint().is_closing() && self.intake().reading.get() != Reading::Paused
+    }
+
+    fn pause_reading(&self) -> PyResult<()> {
+        if !self.is_reading() {
+            return Ok(());
+        }
+        self.intake().reading.set(Reading::Paused);
+        self.endpoint().debug_log(self.as_obj(), "%r pauses reading")
+    }
+
+    fn resume_reading(&self) -> PyResult<()> {
+        let (endpoint, intake) = (self.endpoint(), self.intake());
+        if endpoint.is_closing() || intake.reading.get() != Reading::Paused {
+            return Ok(());
+        }
+        intake.reading.set(Reading::Active);
+        endpoint.renew_context()?;
+        self.register()?;
+        self.queue_read();
+        endpoint.debug_log(self.as_obj(), "%r resumes reading")
+    }
+
+    /// Asks to be called in the next turn if a read may give something.
+    #[inline]
+    pub fn queue_read(&self) {
+        let intake = self.intake();
+        if intake.readable.get() && intake.reading.get() == Reading::Active {
+            self.endpoint().queue(Readiness { read: true, write: false, closed: false });
+        }
+    }
+}
+
+/// The methods of transports that read.
+pub fn methods<T: Reader>(methods: Methods<T>) -> Methods<T> {
+    methods
+        .noargs(c"is_reading", c"Return True if the protocol is given new data.", |this: &Py<T>| {
+            Ok(this.is_reading())
+        })
+        .noargs(
+            c"pause_reading",
+            c"Give the protocol no data until resume_reading().",
+            |this: &Py<T>| this.pause_reading(),
+        )
+        .noargs(c"resume_reading", c"Give the protocol data again.", |this: &Py<T>| {
+            this.resume_reading()
+        })
+        .noargs(c"_start_reading", c"Start reading, after connection_made().", |this: &Py<T>| {
+            this.start_reading()
+        })
+}
