@@ -11,7 +11,7 @@ mod ffi;
 mod handle;
 mod transport;
 
-use ffi::module::{add, add_function, import};
+use ffi::module::{add, add_function, import, new_class};
 use ffi::native::define;
 use ffi::{Args, Obj, PyResult};
 
@@ -38,9 +38,13 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"Handle", &handle)?;
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
-    let transport = import(c"asyncio.transports")?.attr(c"_FlowControlMixin")?;
-    let stream = define::<transport::StreamTransport>(Some(&transport))?;
+    let transports = import(c"asyncio.transports")?;
+    let flow_control = transports.attr(c"_FlowControlMixin")?;
+    let stream = define::<transport::StreamTransport>(Some(&flow_control))?;
     add(module, c"StreamTransport", &stream)?;
+    let base = new_class("DatagramBase", &[flow_control, transports.attr(c"DatagramTransport")?])?;
+    let datagram = define::<transport::DatagramTransport>(Some(&base))?;
+    add(module, c"DatagramTransport", &datagram)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,

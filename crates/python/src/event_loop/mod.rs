@@ -37,7 +37,7 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
-use crate::transport::StreamTransport;
+use crate::transport::{DatagramTransport, StreamTransport};
 
 pub use fds::Owner;
 pub use ready::Ready;
@@ -256,6 +256,13 @@ impl NativeType for NativeLoop {
                 c"Return a transport for a connected stream socket.",
                 |this: &Py<Self>, args: &Args<'_>| {
                     StreamTransport::make(this, args).map(Py::into_obj)
+                },
+            )
+            .args(
+                c"_make_datagram_transport",
+                c"Return a transport for a datagram socket.",
+                |this: &Py<NativeLoop>, args: &Args<'_>| {
+                    DatagramTransport::make(this, args).map(Py::into_obj)
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);

@@ -4,11 +4,13 @@ use batuta_engine::driver::Readiness;
 
 use crate::ffi::{Obj, Py, PyResult, Visitor};
 
+mod datagram;
 mod endpoint;
 mod flow;
 mod stream;
 mod write_buffer;
 
+pub use datagram::DatagramTransport;
 pub use stream::StreamTransport;
 
 /// A native transport of any kind, as the owner of a descriptor.
@@ -16,6 +18,8 @@ pub use stream::StreamTransport;
 pub enum AnyTransport {
     /// TCP or Unix stream.
     Stream(Py<StreamTransport>),
+    /// UDP or Unix datagram.
+    Datagram(Py<DatagramTransport>),
 }
 
 impl AnyTransport {
@@ -23,6 +27,7 @@ impl AnyTransport {
     pub fn to_obj(&self) -> Obj {
         match self {
             Self::Stream(transport) => transport.as_obj().clone(),
+            Self::Datagram(transport) => transport.as_obj().clone(),
         }
     }
 
@@ -30,6 +35,7 @@ impl AnyTransport {
     pub fn is(&self, object: &Obj) -> bool {
         match self {
             Self::Stream(transport) => transport.as_obj().is(object),
+            Self::Datagram(transport) => transport.as_obj().is(object),
         }
     }
 
@@ -38,6 +44,7 @@ impl AnyTransport {
     pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
         match self {
             Self::Stream(transport) => transport.on_ready(readiness),
+            Self::Datagram(transport) => transport.on_ready(readiness),
         }
     }
 
@@ -45,6 +52,7 @@ impl AnyTransport {
     pub fn traverse(&self, visitor: &mut Visitor) {
         match self {
             Self::Stream(transport) => visitor.obj(transport.as_obj()),
+            Self::Datagram(transport) => visitor.obj(transport.as_obj()),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use super::AnyTransport;
 use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
 use super::write_buffer::WriteBuffer;
-use read::Reading;
+pub(super) use read::{MAX_READ, Reading};
 use write::{Cork, HalfClose};
 
 /// A TCP or Unix stream transport.
@@ -125,7 +125,7 @@ impl StreamTransport {
 
 /// The dict of `get_extra_info()`: the socket, and both addresses as far as the
 /// system knows them.
-fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
+pub(super) fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
     let extra = Obj::dict()?;
     if let Some(given) = given.and_then(Obj::non_none) {
         extra.attr(c"update")?.call1(given)?;
@@ -260,12 +260,12 @@ impl NativeType for StreamTransport {
             .get(c"_sendfile_compatible", |_: &Py<Self>| {
                 Ok(Asyncio::get().sendfile_try_native.clone())
             })
-            .get(c"max_size", |_: &Py<Self>| Ok(read::MAX_READ))
+            .get(c"max_size", |_: &Py<Self>| Ok(MAX_READ))
     }
 }
 
 /// `write()` and its kin take `bytes`, `bytearray` and `memoryview` only.
-fn require_bytes_like(data: &Obj) -> PyResult<()> {
+pub(super) fn require_bytes_like(data: &Obj) -> PyResult<()> {
     if data.is_exact_bytes() || data.is_bytes_like() {
         return Ok(());
     }
