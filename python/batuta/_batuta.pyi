@@ -69,6 +69,14 @@ class NativeLoop(asyncio.BaseEventLoop):
         waiter: asyncio.Future[Any] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> WritePipeTransport: ...
+    def _make_datagram_transport(
+        self,
+        sock: Any,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> DatagramTransport: ...
 
 @final
 class StreamTransport(transports._FlowControlMixin):
@@ -92,5 +100,14 @@ class WritePipeTransport(transports._FlowControlMixin):
     _pipe: Any
     @property
     def _fileno(self) -> int: ...
+# At run time its two bases are joined in a class that has no name of its own.
+@final
+class DatagramTransport(transports._FlowControlMixin, transports.DatagramTransport):
+    max_size: int
+    @property
+    def _sock(self) -> Any: ...
+    def is_reading(self) -> bool: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
 
 def _panic_for_tests(*args: Any) -> None: ...

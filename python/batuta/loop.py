@@ -51,7 +51,6 @@ _BORROWED = (
     "_accept_connection2",
     "_check_signal",
     "_handle_signal",
-    "_make_datagram_transport",
     "_sock_accept",
     "_sock_connect",
     "_sock_connect_cb",

@@ -19,6 +19,7 @@ declare_names! {
         protocol, resume_writing, set_exception, set_result, source_traceback, transport,
         datagram_received, error_received, flags, high, low, __await__, send, throw,
         extra, waiter, server, debug, info, warning, address, pause_reading,
+        addr, data, recvfrom, sendto, _retry_sending,
     }
 }
 

@@ -11,7 +11,7 @@ mod ffi;
 mod handle;
 mod transport;
 
-use ffi::module::{add, add_function, import};
+use ffi::module::{add, add_function, import, new_class};
 use ffi::native::define;
 use ffi::{Args, Obj, PyResult};
 
@@ -53,6 +53,10 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"ReadPipeTransport", &read_pipe)?;
     let write_pipe = define::<transport::WritePipeTransport>(Some(&flow_control))?;
     add(module, c"WritePipeTransport", &write_pipe)?;
+    let base =
+        new_class("DatagramBase", &[flow_control.clone(), transports.attr(c"DatagramTransport")?])?;
+    let datagram = define::<transport::DatagramTransport>(Some(&base))?;
+    add(module, c"DatagramTransport", &datagram)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,

@@ -37,7 +37,7 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
-use crate::transport::{ReadPipeTransport, StreamTransport, WritePipeTransport};
+use crate::transport::{DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport};
 
 pub use fds::Owner;
 pub use ready::Ready;
@@ -275,6 +275,13 @@ impl NativeType for NativeLoop {
                 c"Return a transport for the writing end of a pipe.",
                 |this: &Py<Self>, args: &Args<'_>| {
                     WritePipeTransport::make(this, args).map(Py::into_obj)
+                },
+            )
+            .args(
+                c"_make_datagram_transport",
+                c"Return a transport for a datagram socket.",
+                |this: &Py<NativeLoop>, args: &Args<'_>| {
+                    DatagramTransport::make(this, args).map(Py::into_obj)
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);

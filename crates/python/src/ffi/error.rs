@@ -165,6 +165,18 @@ impl Raised {
         unsafe { py::PyErr_ExceptionMatches(class.as_ptr()) == 1 }
     }
 
+    /// Whether a system call had to be put off: `BlockingIOError` or
+    /// `InterruptedError`.
+    pub fn is_put_off(&self) -> bool {
+        self.matches(builtin(&raw const py::PyExc_BlockingIOError))
+            || self.matches(builtin(&raw const py::PyExc_InterruptedError))
+    }
+
+    /// Takes the exception out if it is an `OSError`, else hands it on.
+    pub fn take_os_error(self) -> PyResult<Obj> {
+        if self.matches(os_error_class()) { Ok(self.take()) } else { Err(self) }
+    }
+
     /// Whether it is one that must leave the loop: `KeyboardInterrupt` or
     /// `SystemExit`.
     pub fn escapes(&self) -> bool {

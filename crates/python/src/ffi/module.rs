@@ -38,6 +38,20 @@ pub fn new_exception(name: &CStr, doc: &CStr, base: *const *mut py::PyObject) ->
     }
 }
 
+/// Makes a class that joins its bases, with no fields of its own.
+pub fn new_class(name: &str, bases: &[Obj]) -> PyResult<Obj> {
+    let namespace = Obj::dict()?;
+    namespace.set_item("__slots__", &Obj::tuple(&[])?)?;
+    namespace.set_item("__module__", &Obj::str("batuta._batuta")?)?;
+    type_class().call_with(&[&Obj::str(name)?, &Obj::tuple(bases)?, &namespace])
+}
+
+/// `type`.
+fn type_class() -> Obj {
+    // SAFETY: a static of the interpreter, which lives as long as it.
+    unsafe { Obj::from_borrowed((&raw mut py::PyType_Type).cast()) }
+}
+
 /// Adds a function to a module. `call` must be a function item.
 pub fn add_function<F>(
     module: &Obj,

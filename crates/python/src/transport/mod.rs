@@ -4,6 +4,7 @@ use batuta_engine::driver::{Interest, Readiness};
 
 use crate::ffi::{Obj, Py, PyResult, Visitor};
 
+mod datagram;
 mod endpoint;
 mod flow;
 mod intake;
@@ -11,6 +12,7 @@ mod pipe;
 mod stream;
 mod write_buffer;
 
+pub use datagram::DatagramTransport;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use stream::StreamTransport;
 
@@ -23,12 +25,15 @@ pub enum AnyTransport {
     ReadPipe(Py<ReadPipeTransport>),
     /// The writing end of a pipe.
     WritePipe(Py<WritePipeTransport>),
+    /// UDP or Unix datagram.
+    Datagram(Py<DatagramTransport>),
 }
 
 impl AnyTransport {
     fn as_obj(&self) -> &Obj {
         match self {
             Self::Stream(transport) => transport.as_obj(),
+            Self::Datagram(transport) => transport.as_obj(),
             Self::ReadPipe(transport) => transport.as_obj(),
             Self::WritePipe(transport) => transport.as_obj(),
         }
@@ -42,7 +47,7 @@ impl AnyTransport {
     /// What its descriptor is watched for.
     pub fn interest(&self) -> Interest {
         match self {
-            Self::Stream(_) => Interest { read: true, write: true },
+            Self::Stream(_) | Self::Datagram(_) => Interest { read: true, write: true },
             Self::ReadPipe(_) => Interest { read: true, write: false },
             Self::WritePipe(transport) => transport.interest(),
         }
@@ -60,6 +65,7 @@ impl AnyTransport {
             Self::Stream(transport) => transport.on_ready(readiness),
             Self::ReadPipe(transport) => transport.on_ready(readiness),
             Self::WritePipe(transport) => transport.on_ready(readiness),
+            Self::Datagram(transport) => transport.on_ready(readiness),
         }
     }
 

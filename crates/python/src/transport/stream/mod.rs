@@ -109,7 +109,7 @@ impl StreamTransport {
 
 /// The dict of `get_extra_info()`: the socket, and both addresses as far as the
 /// system knows them.
-fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
+pub(super) fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
     let extra = Obj::dict()?;
     if let Some(given) = given.and_then(Obj::non_none) {
         extra.attr(c"update")?.call1(given)?;
