@@ -1,4 +1,4 @@
-"""Pipe transports where files differ: packets, terminals, devices, readers that leave, late writes."""
+"""Pipe transports at the edges: packets, terminals, devices, broken pipes, late writes."""
 
 from __future__ import annotations
 
@@ -175,14 +175,14 @@ def test_devices_that_cannot_be_watched(run: Run) -> None:
         loop = asyncio.get_running_loop()
         reported: list[BaseException] = []
         loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
-        source: Any = open("/dev/null", "rb", 0)  # noqa: ASYNC230, SIM115
+        source: Any = open("/dev/null", "rb", 0)
         transport, protocol = await loop.connect_read_pipe(Recorder, source)
         await asyncio.sleep(0.005)
         assert protocol.events == ["connection_made"]
         assert [type(error) for error in reported] == [PermissionError]
         transport.close()
         await until(lambda: protocol.lost)
-        sink: Any = open("/dev/null", "wb", 0)  # noqa: ASYNC230, SIM115
+        sink: Any = open("/dev/null", "wb", 0)
         outward, writing = await loop.connect_write_pipe(Recorder, sink)
         outward.write(b"x" * 5_000_000)
         assert outward.get_write_buffer_size() == 0
@@ -198,7 +198,7 @@ def test_devices_that_cannot_be_watched(run: Run) -> None:
 def test_a_device_that_refuses_data_ends_the_transport(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        full: Any = open("/dev/full", "wb", 0)  # noqa: ASYNC230, SIM115
+        full: Any = open("/dev/full", "wb", 0)
         transport, protocol = await loop.connect_write_pipe(Recorder, full)
         transport.write(b"x")
         await until(lambda: protocol.lost)
@@ -243,7 +243,7 @@ def test_a_terminal_read_and_written_under_one_number(run: Run) -> None:
 
 
 def test_nothing_keeps_a_finished_transport_alive(run: Run) -> None:
-    async def main() -> None:
+    async def use() -> list[weakref.ref[Any]]:
         loop = asyncio.get_running_loop()
         reader, writer = pipe()
         inward, reading = await loop.connect_read_pipe(Recorder, reader)
@@ -251,8 +251,10 @@ def test_nothing_keeps_a_finished_transport_alive(run: Run) -> None:
         outward.write(b"x" * BIG)
         outward.close()
         await until(lambda: reading.lost and writing.lost)
-        seen = [weakref.ref(thing) for thing in (inward, outward, reading, writing)]
-        del inward, outward, reading, writing, reader, writer
+        return [weakref.ref(thing) for thing in (inward, outward, reading, writing)]
+
+    async def main() -> None:
+        seen = await use()
         await asyncio.sleep(0)
         gc.collect()
         assert [ref() for ref in seen] == [None] * 4
