@@ -54,6 +54,7 @@ class NativeLoop(asyncio.BaseEventLoop):
         *,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
     ) -> StreamTransport: ...
     def _make_read_pipe_transport(
         self,

@@ -29,6 +29,7 @@ from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
 
 if TYPE_CHECKING:
+    import contextvars
     import socket
     import ssl
 
@@ -236,7 +237,9 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         server: asyncio.Server | None = None,
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
+        """Return the TLS transport over a new transport for `rawsock`."""
         ssl_protocol = _SSLProtocol(
             self,
             protocol,
@@ -247,7 +250,9 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server)
+        self._make_socket_transport(
+            rawsock, ssl_protocol, extra=extra, server=server, context=context
+        )
         transport: asyncio.Transport = ssl_protocol._app_transport
         return transport
 

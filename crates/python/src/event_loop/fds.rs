@@ -260,13 +260,14 @@ impl Py<NativeLoop> {
     }
 
     fn add(&self, args: &Args<'_>, which: Side, function: &str, user: bool) -> PyResult<Obj> {
+        let context = args.only_keyword(function, &names().context)?;
         let ([file, callback], rest) = args.split::<2>(function)?;
         let fd = fileno(file)?;
         if user {
             self.ensure_no_transport(file, fd)?;
         }
         self.check_closed()?;
-        let core = Core::new(self, callback, rest, None)?;
+        let core = Core::new(self, callback, rest, context)?;
         if self.debug.get() {
             core.trace()?;
         }

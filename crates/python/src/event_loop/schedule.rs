@@ -10,12 +10,9 @@ use super::c_task::is_task_step;
 use super::{NativeLoop, Ready};
 
 impl NativeLoop {
-    /// Schedules a callback of the module's own for the next turn.
-    pub fn schedule(this: &Py<Self>, callback: &Obj, args: &[Obj]) -> PyResult<Py<Handle>> {
-        Self::enqueue(this, callback, args, None)
-    }
-
-    fn enqueue(
+    /// Schedules a callback for the next turn, in `context` or a copy of the
+    /// current one.
+    pub fn schedule(
         this: &Py<Self>,
         callback: &Obj,
         args: &[Obj],
@@ -59,7 +56,7 @@ impl NativeLoop {
             this.push(Ready::TaskStep { callable, future: rest.first().cloned(), context });
             return Ok(Obj::none());
         }
-        Self::enqueue(this, callback, rest, context).map(Py::into_obj)
+        Self::schedule(this, callback, rest, context).map(Py::into_obj)
     }
 
     fn call_soon(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {

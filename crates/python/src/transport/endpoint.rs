@@ -56,6 +56,9 @@ pub struct Endpoint {
     server: Slot,
     extra: Slot,
     context: Slot,
+    /// The context that the transport was made to run in (Python 3.15); without
+    /// one each callback runs in a copy of its scheduler's.
+    given_context: Slot,
     fd: Cell<RawFd>,
     token: Cell<Option<Token>>,
     phase: Cell<Phase>,
@@ -82,6 +85,7 @@ impl Endpoint {
             server: Slot::from(server.and_then(Obj::non_none).cloned()),
             extra: Slot::from(extra),
             context: Slot::from(context::copy_current()?),
+            given_context: Slot::default(),
             fd: Cell::new(fd),
             token: Cell::new(None),
             phase: Cell::new(Phase::Open),
@@ -166,8 +170,31 @@ impl Endpoint {
         }
     }
 
+    /// Makes everything run in this context from now on.
+    pub fn use_context(&self, given: Option<&Obj>) {
+        if let Some(given) = given.and_then(Obj::non_none) {
+            self.context.set(Some(given.clone()));
+            self.given_context.set(Some(given.clone()));
+        }
+    }
+
+    /// `loop.call_soon(callback, *args)`, in the transport's context if it was
+    /// given one.
+    fn schedule(&self, callback: &Obj, args: &[Obj]) -> PyResult<()> {
+        match self.event_loop() {
+            Some(event_loop) => {
+                let given = self.given_context.get();
+                NativeLoop::schedule(&event_loop, callback, args, given.as_ref()).map(drop)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Takes the caller's context for the calls of the protocol from now on.
     pub fn renew_context(&self) -> PyResult<()> {
+        if self.given_context.is_some() {
+            return Ok(());
+        }
         self.context.set(Some(context::copy_current()?));
         Ok(())
     }
@@ -209,7 +236,14 @@ impl Endpoint {
         {
             visitor.obj(event_loop.as_obj());
         }
-        for slot in [&self.file, &self.protocol, &self.server, &self.extra, &self.context] {
+        for slot in [
+            &self.file,
+            &self.protocol,
+            &self.server,
+            &self.extra,
+            &self.context,
+            &self.given_context,
+        ] {
             visitor.slot(slot);
         }
     }
@@ -218,7 +252,8 @@ impl Endpoint {
     pub fn clear(&self) {
         let event_loop = self.event_loop.borrow_mut().take();
         drop(event_loop);
-        for slot in [&self.protocol, &self.server, &self.extra, &self.context] {
+        for slot in [&self.protocol, &self.server, &self.extra, &self.context, &self.given_context]
+        {
             slot.set(None);
         }
     }
@@ -300,19 +335,16 @@ impl<T: Transport> Py<T> {
     /// its own method `start`, then waking the waiter.
     pub fn introduce(&self, start: Option<&Name>, waiter: Option<&Obj>) -> PyResult<()> {
         let endpoint = self.endpoint();
-        let (Some(event_loop), Some(protocol)) = (endpoint.event_loop(), endpoint.protocol())
-        else {
-            return Ok(());
-        };
+        let Some(protocol) = endpoint.protocol() else { return Ok(()) };
         let connection_made = protocol.getattr(&names().connection_made)?;
         let this = std::slice::from_ref(self.as_obj());
-        NativeLoop::schedule(&event_loop, &connection_made, this)?;
+        endpoint.schedule(&connection_made, this)?;
         if let Some(start) = start {
-            NativeLoop::schedule(&event_loop, &self.as_obj().getattr(start)?, &[])?;
+            endpoint.schedule(&self.as_obj().getattr(start)?, &[])?;
         }
         if let Some(waiter) = waiter.and_then(Obj::non_none) {
             let set = &Asyncio::get().set_result_unless_cancelled;
-            NativeLoop::schedule(&event_loop, set, &[waiter.clone(), Obj::none()])?;
+            endpoint.schedule(set, &[waiter.clone(), Obj::none()])?;
         }
         Ok(())
     }
@@ -367,7 +399,7 @@ impl<T: Transport> Py<T> {
                 return Ok(()); // Nobody is left to be told.
             }
             let callback = self.as_obj().getattr(&names()._call_connection_lost)?;
-            NativeLoop::schedule(&event_loop, &callback, std::slice::from_ref(reason))?;
+            endpoint.schedule(&callback, std::slice::from_ref(reason))?;
         }
         Ok(())
     }
@@ -401,6 +433,7 @@ impl<T: Transport> Py<T> {
         let closed = closed.map_err(Raised::take);
         endpoint.protocol.set(None);
         endpoint.context.set(None);
+        endpoint.given_context.set(None);
         let event_loop = endpoint.event_loop.borrow_mut().take();
         drop(event_loop);
         if let Some(server) = endpoint.server.take() {

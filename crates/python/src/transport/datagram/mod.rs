@@ -22,7 +22,7 @@ use std::os::fd::AsRawFd;
 
 use batuta_engine::driver::Readiness;
 
-use crate::asyncio::{Asyncio, names};
+use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
@@ -30,6 +30,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
 use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::flow;
 use super::intake::{MAX_READ, Reading};
 use super::stream::describe_socket;
 use address::{Family, KnownAddress};
@@ -109,17 +110,7 @@ impl DatagramTransport {
             sent_to: KnownAddress::default(),
         })?;
         hold_socket(sock)?;
-
-        let connection_made = protocol.getattr(&names().connection_made)?;
-        let this = std::slice::from_ref(transport.as_obj());
-        NativeLoop::schedule(event_loop, &connection_made, this)?;
-        // Reading starts after connection_made(), and the waiter wakes after both.
-        let start = transport.as_obj().getattr(&names()._start_reading)?;
-        NativeLoop::schedule(event_loop, &start, &[])?;
-        if let Some(waiter) = waiter.and_then(Obj::non_none) {
-            let set = &Asyncio::get().set_result_unless_cancelled;
-            NativeLoop::schedule(event_loop, set, &[waiter.clone(), Obj::none()])?;
-        }
+        transport.introduce(Some(&names()._start_reading), waiter)?;
         Ok(transport)
     }
 
@@ -248,7 +239,7 @@ impl NativeType for DatagramTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = endpoint::methods()
+        let methods = flow::methods(endpoint::methods())
             .noargs(
                 c"close",
                 c"Close after what waits has been sent; reading stops at once.",

@@ -113,7 +113,9 @@ impl Py<ReadPipeTransport> {
                 self.endpoint.info_log(self.as_obj(), "%r was closed by peer")?;
                 let told = protocol
                     .getattr(&names().eof_received)
-                    .and_then(|eof_received| NativeLoop::schedule(&event_loop, &eof_received, &[]))
+                    .and_then(|eof_received| {
+                        NativeLoop::schedule(&event_loop, &eof_received, &[], None)
+                    })
                     .map_err(Raised::take);
                 let lost = self.schedule_lost(&Obj::none());
                 told.map_err(Raised::restore).and(lost)

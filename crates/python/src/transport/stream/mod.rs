@@ -55,8 +55,8 @@ impl StreamTransport {
     pub fn make(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Py<Self>> {
         const NAME: &str = "_make_socket_transport";
         let ([sock, protocol], _) = args.split::<2>(NAME)?;
-        let [waiter, extra, server] =
-            args.bind(NAME, 2, [&names().waiter, &names().extra, &names().server])?;
+        let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
+        let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
         let extra = describe_socket(sock, extra)?;
         let transport = Py::new(Self {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
@@ -69,6 +69,7 @@ impl StreamTransport {
             half_close: Cell::new(HalfClose::No),
             empty_waiter: Slot::default(),
         })?;
+        transport.endpoint.use_context(context);
         hold_socket(sock)?;
         transport.use_protocol(protocol)?;
         if let Some(server) = server.and_then(Obj::non_none) {

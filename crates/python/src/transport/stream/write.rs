@@ -149,8 +149,10 @@ impl Py<StreamTransport> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
-        self.flush_or_wait()?;
-        self.endpoint.in_context(|| self.flushed())
+        self.endpoint.in_context(|| {
+            self.flush_or_wait()?;
+            self.flushed()
+        })
     }
 
     /// The end of a call of the protocol during which writes were held back.
