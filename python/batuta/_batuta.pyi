@@ -101,6 +101,7 @@ class WritePipeTransport(transports._FlowControlMixin):
     _pipe: Any
     @property
     def _fileno(self) -> int: ...
+
 # At run time its two bases are joined in a class that has no name of its own.
 @final
 class DatagramTransport(transports._FlowControlMixin, transports.DatagramTransport):

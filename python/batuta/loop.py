@@ -23,7 +23,7 @@ import weakref
 from asyncio import constants, events, sslproto, unix_events
 from asyncio.log import logger
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
 from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
@@ -47,9 +47,10 @@ _UnixLoop = unix_events._UnixSelectorEventLoop
 # Cold methods of the interpreter's own Unix loop that stand on nothing but what
 # a Batuta loop has, too. What they do per call is one system call and a few
 # look-ups; each runs once per signal, connection or server.
-_BORROWED = (
+_BORROWED: Final = (
     "_accept_connection",
     "_accept_connection2",
+    *(("_child_watcher_callback", "_make_subprocess_transport") * (sys.version_info >= (3, 14))),
     "_check_signal",
     "_handle_signal",
     "_sock_accept",
@@ -110,7 +111,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._unix_server_sockets: dict[socket.socket, int] = {}
         self._csock: _WakeupEnd | None = _WakeupEnd(self._signal_fd)
-        self._watcher = processes.ChildWatcher(self)
+        self._watcher = processes.make_watcher(self)
         self._selector = SelectorView(self)
 
     # Running
@@ -201,7 +202,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             signal.set_wakeup_fd(former)
 
     def add_signal_handler(
-        self, sig: int, callback: Callable[[Unpack[_Ts]], Any], *args: Unpack[_Ts]
+        self, sig: int, callback: Callable[[Unpack[_Ts]], Any], *args: *_Ts
     ) -> None:
         """Call ``callback(*args)`` in the loop whenever the signal `sig` arrives.
 
@@ -283,8 +284,10 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
 
     # Child processes
 
-    async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
-        return await processes.make_transport(self, *args, **kwargs)
+    if sys.version_info < (3, 14):
+
+        async def _make_subprocess_transport(self, *args: Any, **kwargs: Any) -> Any:
+            return await processes.make_transport(self, *args, **kwargs)
 
 
 def _remove_socket_file(path: str, inode: int | None) -> None:

@@ -1,8 +1,10 @@
 """Child processes: spawning by the standard library, reaping through pidfds.
 
-Role: ``make_transport`` is the loop's ``_make_subprocess_transport``;
-``ChildWatcher`` tells a callback when a child has ended, by a pidfd that the
-loop watches (Linux 5.3), or by a waiting thread where there is none.
+Role: ``make_watcher`` gives a loop what tells it that a child has ended. From
+3.14 on that is asyncio's own watcher; before, asyncio takes one from the policy,
+which may cost a thread per child, so ``ChildWatcher`` and ``make_transport``
+stand in: a pidfd that the loop watches (Linux 5.3), or a waiting thread where
+there is none.
 
 Ownership: a watcher owns the pidfds until their child has ended. Thread: the
 loop's; a fallback thread only hands its result to the loop.
@@ -62,6 +64,18 @@ class ChildWatcher:
             self._loop.call_soon_threadsafe(callback, pid, returncode, *args)
         except RuntimeError:
             logger.warning("Loop %r that handles pid %r is closed", self._loop, pid)
+
+
+def make_watcher(loop: EventLoop) -> Any:
+    """Return what tells `loop` that a child process has ended.
+
+    From 3.14 on asyncio's own watcher uses a pidfd wherever there is one.
+    """
+    if sys.version_info < (3, 14):
+        return ChildWatcher(loop)
+    pidfd = unix_events.can_use_pidfd()
+    name = "_PidfdChildWatcher" if pidfd else "_ThreadedChildWatcher"
+    return getattr(unix_events, name)()
 
 
 def _reap(pid: int) -> int:

@@ -135,6 +135,14 @@ impl Endpoint {
         self.file.get()
     }
 
+    /// Puts another object in the place of the file, which it wraps. Data still
+    /// goes through the descriptor.
+    pub fn wrap_file(&self, wrapper: &Obj) {
+        if self.file.is_some() {
+            self.file.set(Some(wrapper.clone()));
+        }
+    }
+
     /// How far it has come.
     #[inline]
     pub fn phase(&self) -> Phase {

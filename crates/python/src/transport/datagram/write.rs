@@ -48,12 +48,14 @@ impl Py<DatagramTransport> {
             return Ok(()); // Python sends empty datagrams since 3.13.
         }
         let to = self.destination(address.and_then(Obj::non_none))?;
-        if self.endpoint.phase() >= Phase::Lost {
+        let phase = self.endpoint.phase();
+        if phase == Phase::Closed || phase == Phase::Lost && self.remote_address.is_some() {
             return self.late_write("socket.send() raised exception.");
         }
         if self.queue.borrow().is_empty() {
             match self.attempt(data, &to) {
                 Ok(Outcome::Sent) => return Ok(()),
+                Ok(Outcome::Later) if phase == Phase::Lost => return Ok(()),
                 Ok(Outcome::Later) => self.wait_for_room(&to)?,
                 Ok(Outcome::Failed(exception)) => return self.error_received(&exception),
                 Err(raised) => return self.fatal_error(raised, WRITE_FAILED),

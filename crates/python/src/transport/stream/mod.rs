@@ -240,7 +240,18 @@ impl NativeType for StreamTransport {
 
     fn properties() -> Properties<Self> {
         endpoint::properties()
-            .get(c"_sock", |this: &Py<Self>| Ok(this.endpoint.file()))
+            .get_set(
+                c"_sock",
+                |this: &Py<Self>| Ok(this.endpoint.file()),
+                |this: &Py<Self>, wrapper: &Obj| {
+                    this.endpoint.wrap_file(wrapper);
+                    Ok(())
+                },
+            )
+            .get(c"_read_ready_cb", |this: &Py<Self>| {
+                let open = !this.endpoint.is_closing();
+                open.then(|| this.as_obj().attr(c"_start_reading")).transpose()
+            })
             .get(c"_paused", |this: &Py<Self>| Ok(this.intake.reading.get() == Reading::Paused))
             .get(c"_eof", |this: &Py<Self>| Ok(this.half_close.get() != HalfClose::No))
             .get(c"_empty_waiter", |this: &Py<Self>| Ok(this.empty_waiter.get()))
