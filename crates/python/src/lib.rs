@@ -5,10 +5,12 @@
 //! `event_loop` put the engine behind asyncio's names. No raw CPython call
 //! stands outside `ffi`.
 
+mod address;
 mod asyncio;
 mod event_loop;
 mod ffi;
 mod handle;
+mod sock;
 mod transport;
 
 use ffi::module::{add, add_function, import};
@@ -30,6 +32,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     ffi::method::PANIC_ERROR.set(panic_error);
     add(module, c"PanicError", ffi::method::PANIC_ERROR.get())?;
     asyncio::Asyncio::load()?;
+    sock::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -40,6 +43,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let transport = import(c"asyncio.transports")?.attr(c"Transport")?;
     let stream = define::<transport::StreamTransport>(Some(&transport))?;
     add(module, c"StreamTransport", &stream)?;
+    add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,

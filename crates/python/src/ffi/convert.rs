@@ -148,6 +148,20 @@ impl Obj {
         unsafe { py::PyTuple_Check(self.as_ptr()) == 1 }
     }
 
+    /// An item of a tuple; nothing behind its end, and of what is no tuple.
+    pub fn tuple_item(&self, index: usize) -> Option<Obj> {
+        if !self.is_tuple() {
+            return None;
+        }
+        // SAFETY: a tuple, checked; the index is checked here; a tuple's items
+        // are alive as long as it.
+        unsafe {
+            (index < py::PyTuple_GET_SIZE(self.as_ptr()).cast_unsigned()).then(|| {
+                Self::from_borrowed(py::PyTuple_GET_ITEM(self.as_ptr(), index.cast_signed()))
+            })
+        }
+    }
+
     /// The text of a str; lone surrogates become replacement characters.
     pub fn to_string_lossy(&self) -> PyResult<String> {
         // SAFETY: the object is alive; the bytes are a new reference and are

@@ -9,7 +9,7 @@ mod flow;
 mod stream;
 mod write_buffer;
 
-pub use stream::StreamTransport;
+pub use stream::{MAX_READ, StreamTransport};
 
 /// A native transport of any kind, as the owner of a descriptor.
 #[derive(Clone, Debug)]

@@ -13,6 +13,8 @@
 mod read;
 mod write;
 
+pub use read::MAX_READ;
+
 use std::cell::{Cell, RefCell};
 
 use batuta_engine::driver::Readiness;
