@@ -58,6 +58,8 @@ pub trait NativeType: Sized + 'static {
     const CALL: Option<fn(&Py<Self>, &Args<'_>) -> PyResult<Obj>> = None;
     /// `send`, for what can be awaited: it is its own `__await__` and iterator.
     const SEND: Option<fn(&Py<Self>, &Obj) -> PyResult<Sent>> = None;
+    /// What may forbid to await it.
+    const AWAIT: Option<fn(&Py<Self>) -> PyResult<()>> = None;
 
     /// Where the type object is kept.
     fn cell() -> &'static TypeCell;
@@ -255,7 +257,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slots.push(slot(py::Py_tp_call, call::<T> as *const c_void));
     }
     if T::SEND.is_some() {
-        slots.push(slot(py::Py_am_await, itself as *const c_void));
+        slots.push(slot(py::Py_am_await, awaited::<T> as *const c_void));
         slots.push(slot(py::Py_tp_iter, itself as *const c_void));
         slots.push(slot(py::Py_tp_iternext, next::<T> as *const c_void));
         slots.push(slot(py::Py_am_send, send::<T> as *const c_void));
@@ -423,6 +425,15 @@ unsafe extern "C" fn call<T: NativeType>(
             let args = Args::new(held.as_ptr(), items, ptr::null_mut());
             T::CALL.map_or(ptr::null_mut(), |call| method::to_ptr(call(Py::view(&object), &args)))
         }
+    })
+}
+
+unsafe extern "C" fn awaited<T: NativeType>(object: *mut py::PyObject) -> *mut py::PyObject {
+    method::guard(ptr::null_mut(), || {
+        // SAFETY: called with a live instance.
+        let this = unsafe { Py::<T>::view(&object) };
+        let allowed = T::AWAIT.map_or(Ok(()), |check| check(this));
+        method::to_ptr(allowed.map(|()| this.as_obj().clone()))
     })
 }
 

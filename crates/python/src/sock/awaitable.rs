@@ -69,15 +69,18 @@ impl Py<SockOp> {
 impl NativeType for SockOp {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.SockOp";
     const DOC: &'static std::ffi::CStr = c"The coroutine of a call such as loop.sock_recv().";
-    const FINALIZE: Option<fn(&Py<Self>)> = Some(|this| this.abandoned());
+    const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
     const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(|this| {
         let address = this.as_obj().as_ptr();
         Obj::str(&format!("<coroutine object {} at {address:p}>", this.qualified_name()))
     });
     const CALL: Option<fn(&Py<Self>, &Args<'_>) -> PyResult<Obj>> =
         Some(|this, _| this.ready().map(|()| Obj::none()));
-    const SEND: Option<fn(&Py<Self>, &Obj) -> PyResult<Sent>> =
-        Some(|this, value| this.resume(value));
+    const SEND: Option<fn(&Py<Self>, &Obj) -> PyResult<Sent>> = Some(Py::<Self>::resume);
+    const AWAIT: Option<fn(&Py<Self>) -> PyResult<()>> = Some(|this| match &*this.state.borrow() {
+        State::Waiting(_) => Err(Raised::runtime_error("coroutine is being awaited already")),
+        _ => Ok(()),
+    });
 
     fn cell() -> &'static TypeCell {
         &SOCK_OP

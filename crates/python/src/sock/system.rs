@@ -175,17 +175,14 @@ pub fn recvfrom_into(sock: &Obj, buffer: &Obj, size: &Obj) -> PyResult<Native> {
     receive_from(sock, place, |_, count| Obj::size(count))
 }
 
-/// Sends what `sock_sendall()` has left.
+/// `sock.send()` of what is left to `sock_sendall()`.
 pub fn send(operation: &Operation, sock: &Obj) -> PyResult<Native> {
     let (view, begin) = match operation.take_sending() {
         Sending::System(view, begin) => (view, begin),
-        other => match readable(&operation.first()) {
-            Some(view) => (view, 0),
-            None => {
-                operation.sent(other);
-                return Ok(Native::Unsuited);
-            }
-        },
+        _ => {
+            let Some(view) = readable(&operation.first()) else { return Ok(Native::Unsuited) };
+            (view, 0)
+        }
     };
     let rest = view.as_slice().get(begin..).unwrap_or_default();
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
