@@ -10,16 +10,14 @@ use crate::ffi::object::Obj;
 declare_names! {
     /// Attribute and keyword names used at run time.
     pub struct Names {
-        _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled, _check_callback,
-        _check_thread, _conn_lost, _detach, _handle_signal, _run, _start_reading, _transports,
-        _watch_reader,
-        add_done_callback, buffer_updated, call_exception_handler, cancelled, close,
-        connection_lost, connection_made, context, create_future, data_received, done,
-        eof_received, exception, fileno, get_buffer, handle, message, name, pause_writing,
-        protocol, resume_writing, set_exception, set_result, source_traceback, transport,
-        datagram_received, error_received, flags, high, low, __await__, send, throw,
-        extra, waiter, server, debug, info, warning, address, pause_reading,
-        addr, data, recvfrom, sendto, _retry_sending,
+        __await__, _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled,
+        _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _retry_sending, _run,
+        _start_reading, _transports, _watch_reader, addr, address, buffer_updated,
+        call_exception_handler, close, connection_lost, connection_made, context, data,
+        data_received, datagram_received, debug, done, eof_received, error_received, exception,
+        extra, fileno, get_buffer, handle, high, info, low, message, name, pause_writing, protocol,
+        recvfrom, resume_writing, send, sendto, server, set_exception, set_result, source_traceback,
+        transport, waiter, warning,
     }
 }
 

@@ -5,10 +5,12 @@
 //! `event_loop` put the engine behind asyncio's names. No raw CPython call
 //! stands outside `ffi`.
 
+mod address;
 mod asyncio;
 mod event_loop;
 mod ffi;
 mod handle;
+mod sock;
 mod transport;
 
 use ffi::module::{add, add_function, import, new_class};
@@ -31,6 +33,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"PanicError", ffi::method::PANIC_ERROR.get())?;
     ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
+    sock::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -57,12 +60,16 @@ fn fill(module: &Obj) -> PyResult<()> {
         new_class("DatagramBase", &[flow_control.clone(), transports.attr(c"DatagramTransport")?])?;
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
+    add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,
         c"_park_threads",
         c"Send the loops of other threads to sleep for ever: the interpreter ends.",
-        |_: &Args<'_>| ffi::exit::park_threads(),
+        |_: &Args<'_>| {
+            ffi::exit::park_threads();
+            Ok(Obj::none())
+        },
     )?;
     let hook = module.attr(c"_park_threads")?;
     import(c"atexit")?.attr(c"register")?.call1(&hook)?;

@@ -50,8 +50,10 @@ impl Owner {
 
 /// Which callback of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub enum Side {
+    /// The one of `add_reader`.
     Read,
+    /// The one of `add_writer`.
     Write,
 }
 
@@ -70,6 +72,10 @@ fn interest(owner: &Owner) -> Interest {
         }
         _ => Interest { read: true, write: true },
     }
+}
+
+fn is_handle(place: Option<&Py<Handle>>, handle: &Py<Handle>) -> bool {
+    place.is_some_and(|here| here.as_obj().is(handle.as_obj()))
 }
 
 /// The number of an int or of an object with `fileno()`.
@@ -274,6 +280,32 @@ impl Py<NativeLoop> {
         let handle = Py::new(Handle(core))?;
         self.add_callback(fd, which, &handle)?;
         Ok(if user { Obj::none() } else { handle.into_obj() })
+    }
+
+    /// Watches the descriptor of a `sock_*` call's socket in the place of a reader
+    /// or writer; returns what [`Self::unwatch`] wants to know.
+    pub fn watch(&self, sock: &Obj, which: Side, callback: &Obj) -> PyResult<(RawFd, Py<Handle>)> {
+        let number = sock.call_method0(&names().fileno)?;
+        let fd = fileno(&number)?;
+        self.ensure_no_transport(&number, fd)?;
+        self.check_closed()?;
+        let core = Core::new(self, callback, &[], None)?;
+        if self.debug.get() {
+            core.trace()?;
+        }
+        let handle = Py::new(Handle(core))?;
+        self.add_callback(fd, which, &handle)?;
+        Ok((fd, handle))
+    }
+
+    /// Ends a watch, unless the descriptor's number has gone to another since.
+    pub fn unwatch(&self, fd: RawFd, which: Side, handle: &Py<Handle>) -> PyResult<()> {
+        let ours = match (self.registry.borrow().get(fd), which) {
+            (Some(Owner::User { reader, .. }), Side::Read) => is_handle(reader.as_ref(), handle),
+            (Some(Owner::User { writer, .. }), Side::Write) => is_handle(writer.as_ref(), handle),
+            _ => false,
+        };
+        if ours { self.remove_callback(fd, which).map(drop) } else { Ok(()) }
     }
 
     fn remove(&self, file: &Obj, which: Side, user: bool) -> PyResult<bool> {

@@ -39,7 +39,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
 use crate::transport::{DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport};
 
-pub use fds::Owner;
+pub use fds::{Owner, Side};
 pub use ready::Ready;
 
 /// What the loop has of the system: gone after `close()`.
@@ -63,6 +63,8 @@ pub struct NativeLoop {
     pub registry: RefCell<Registry<Owner>>,
     /// Debug mode.
     pub debug: Cell<bool>,
+    /// Whether the last `sock_recv` brought much, so that the next one may.
+    pub large_sock_reads: Cell<bool>,
     io: RefCell<Option<Rc<Io>>>,
     events: Cell<EventBuffer>,
     read_buffer: Cell<Vec<u8>>,
@@ -93,6 +95,7 @@ impl NativeLoop {
             timers: RefCell::default(),
             registry: RefCell::default(),
             debug: Cell::new(false),
+            large_sock_reads: Cell::new(false),
             io: RefCell::new(None),
             events: Cell::default(),
             read_buffer: Cell::default(),
@@ -285,7 +288,7 @@ impl NativeType for NativeLoop {
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);
-        fds::methods(schedule::methods(methods))
+        crate::sock::methods(fds::methods(schedule::methods(methods)))
     }
 
     fn properties() -> Properties<Self> {

@@ -124,19 +124,6 @@ impl<'a> Args<'a> {
         })
     }
 
-    /// Exactly `N` positional arguments and no keyword.
-    pub fn exactly<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
-        match <&[Obj; N]>::try_from(self.positional) {
-            Ok(args) if self.keyword_values.is_empty() => Ok(args),
-            _ => {
-                let given = self.positional.len() + self.keyword_values.len();
-                Err(Raised::type_error(&format!(
-                    "{function}() takes exactly {N} positional arguments ({given} given)"
-                )))
-            }
-        }
-    }
-
     /// The values of these keywords, or nothing if there is any other keyword.
     pub fn only_known<const N: usize>(&self, names: [&Name; N]) -> Option<[Option<&'a Obj>; N]> {
         let mut found = [None; N];

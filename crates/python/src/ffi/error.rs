@@ -59,7 +59,6 @@ impl Raised {
         attribute_error => PyExc_AttributeError,
         import_error => PyExc_ImportError,
         connection_error => PyExc_ConnectionError,
-        buffer_error => PyExc_BufferError,
     }
 
     /// An exception is set already, by the CPython call that just failed.
@@ -182,6 +181,56 @@ impl Raised {
     pub fn escapes(&self) -> bool {
         self.matches(builtin(&raw const py::PyExc_KeyboardInterrupt))
             || self.matches(builtin(&raw const py::PyExc_SystemExit))
+    }
+
+    /// Whether it says that a call would block or was interrupted:
+    /// `BlockingIOError` or `InterruptedError`.
+    pub fn is_try_again(&self) -> bool {
+        self.matches(builtin(&raw const py::PyExc_BlockingIOError))
+            || self.matches(builtin(&raw const py::PyExc_InterruptedError))
+    }
+
+    /// Raises what was given to a coroutine's `throw()`: an exception or a class
+    /// with its value, and a traceback.
+    #[cold]
+    pub fn thrown(what: &Obj, value: Option<&Obj>, traceback: Option<&Obj>) -> Self {
+        let value = value.and_then(Obj::non_none);
+        // SAFETY: the object is alive.
+        let (is_instance, is_class) = unsafe {
+            (
+                py::PyExceptionInstance_Check(what.as_ptr()) != 0,
+                py::PyExceptionClass_Check(what.as_ptr()) != 0,
+            )
+        };
+        let made = match value {
+            Some(_) if is_instance => {
+                return Self::type_error("instance exception may not have a separate value");
+            }
+            None if is_instance => Ok(what.clone()),
+            _ if !is_class => {
+                return Self::type_error(&format!(
+                    "exceptions must be classes or instances deriving from BaseException, not {}",
+                    what.type_name()
+                ));
+            }
+            None => what.call0(),
+            Some(value) => match value.is_instance(what) {
+                Ok(true) => Ok(value.clone()),
+                Ok(false) if value.is_tuple() => what.call_tuple(value),
+                Ok(false) => what.call1(value),
+                Err(raised) => Err(raised),
+            },
+        };
+        let made = made.and_then(|exception| {
+            if let Some(traceback) = traceback.and_then(Obj::non_none) {
+                exception.set_attr(c"__traceback__", traceback)?;
+            }
+            Ok(exception)
+        });
+        match made {
+            Ok(exception) => Self::raise(&exception),
+            Err(raised) => raised,
+        }
     }
 
     /// Drops the exception if it is an instance of `class`, else hands it on.

@@ -10,9 +10,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::error::PyResult;
 use super::gil;
-use super::object::Obj;
 
 /// The thread that ends the interpreter; zero while it lives.
 static ENDING: AtomicU64 = AtomicU64::new(0);
@@ -75,12 +73,11 @@ fn sleep_for_ever() -> ! {
 }
 
 /// The `atexit` hook: sends the loops of other threads to sleep.
-pub fn park_threads() -> PyResult<Obj> {
+pub fn park_threads() {
     ENDING.store(gil::thread_ident(), Ordering::SeqCst);
     let mut waited = Duration::ZERO;
     while AWAKE.load(Ordering::SeqCst) > 0 && waited < PATIENCE {
         gil::without(|| std::thread::sleep(STEP));
         waited += STEP;
     }
-    Ok(Obj::none())
 }

@@ -42,6 +42,9 @@ pub type CallFn<T> = fn(&Py<T>, &Args<'_>) -> PyResult<Obj>;
 /// `send`.
 pub type SendFn<T> = fn(&Py<T>, &Obj) -> PyResult<Sent>;
 
+/// Says whether it may be awaited.
+pub type AwaitFn<T> = fn(&Py<T>) -> PyResult<()>;
+
 /// What makes a Rust struct a Python type.
 pub trait NativeType: Sized + 'static {
     /// Dotted name, as `__module__` and `__qualname__`.
@@ -65,6 +68,8 @@ pub trait NativeType: Sized + 'static {
     const CALL: Option<CallFn<Self>> = None;
     /// `send`, for what can be awaited: it is its own `__await__` and iterator.
     const SEND: Option<SendFn<Self>> = None;
+    /// What may forbid to await it.
+    const AWAIT: Option<AwaitFn<Self>> = None;
 
     /// Where the type object is kept.
     fn cell() -> &'static TypeCell;
@@ -262,7 +267,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slots.push(slot(py::Py_tp_call, call::<T> as *const c_void));
     }
     if T::SEND.is_some() {
-        slots.push(slot(py::Py_am_await, itself as *const c_void));
+        slots.push(slot(py::Py_am_await, awaited::<T> as *const c_void));
         slots.push(slot(py::Py_tp_iter, itself as *const c_void));
         slots.push(slot(py::Py_tp_iternext, next::<T> as *const c_void));
         slots.push(slot(py::Py_am_send, send::<T> as *const c_void));
@@ -430,6 +435,15 @@ unsafe extern "C" fn call<T: NativeType>(
             let args = Args::new(held.as_ptr(), items, ptr::null_mut());
             T::CALL.map_or(ptr::null_mut(), |call| method::to_ptr(call(Py::view(&object), &args)))
         }
+    })
+}
+
+unsafe extern "C" fn awaited<T: NativeType>(object: *mut py::PyObject) -> *mut py::PyObject {
+    method::guard(ptr::null_mut(), || {
+        // SAFETY: called with a live instance.
+        let this = unsafe { Py::<T>::view(&object) };
+        let allowed = T::AWAIT.map_or(Ok(()), |check| check(this));
+        method::to_ptr(allowed.map(|()| this.as_obj().clone()))
     })
 }
 

@@ -63,11 +63,6 @@ impl Slot {
         !self.0.get().is_null()
     }
 
-    /// Whether it holds exactly this object.
-    pub fn holds(&self, object: &Obj) -> bool {
-        self.0.get() == object.as_ptr()
-    }
-
     /// Takes the object out.
     #[inline]
     pub fn take(&self) -> Option<Obj> {

@@ -13,6 +13,7 @@ mod stream;
 mod write_buffer;
 
 pub use datagram::DatagramTransport;
+pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use stream::StreamTransport;
 
