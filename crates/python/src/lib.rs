@@ -27,7 +27,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let panic_error = ffi::module::new_exception(
         c"batuta._batuta.PanicError",
         c"A bug in Batuta: Rust code panicked.",
-        &raw const pyo3_ffi::PyExc_RuntimeError,
+        ffi::error::runtime_error_class(),
     )?;
     ffi::method::PANIC_ERROR.set(panic_error);
     add(module, c"PanicError", ffi::method::PANIC_ERROR.get())?;

@@ -22,6 +22,11 @@ pub fn builtin(place: *const *mut py::PyObject) -> &'static Obj {
     unsafe { Obj::view(&*place) }
 }
 
+/// `RuntimeError`.
+pub fn runtime_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_RuntimeError)
+}
+
 /// `OSError`.
 pub fn os_error_class() -> &'static Obj {
     builtin(&raw const py::PyExc_OSError)

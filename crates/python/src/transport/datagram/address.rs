@@ -78,7 +78,7 @@ fn host_and_port(address: &Obj, sizes: std::ops::RangeInclusive<usize>) -> Optio
 }
 
 fn literal<A: FromStr>(host: &Obj) -> Option<A> {
-    host.text()?.parse().ok()
+    host.as_str()?.parse().ok()
 }
 
 fn optional_number(address: &Obj, index: usize, most: i64) -> Option<u32> {
@@ -100,7 +100,7 @@ fn number(item: &Obj) -> Option<i64> {
 
 /// ASCII reads the same in every encoding of file names.
 fn unix(address: &Obj) -> Option<SocketAddrUnix> {
-    let name = match address.text() {
+    let name = match address.as_str() {
         Some(path) if path.is_ascii() => path.as_bytes(),
         Some(_) => return None,
         None => address.bytes_content(),
@@ -118,7 +118,7 @@ fn to_object(address: &SocketAddrAny) -> PyResult<Obj> {
     if address.address_family() == AddressFamily::UNIX {
         return match unix_name(address) {
             [0, ..] => Obj::bytes(unix_name(address)),
-            path => Obj::file_name(path.split(|byte| *byte == 0).next().unwrap_or_default()),
+            path => Obj::fs_decode(path.split(|byte| *byte == 0).next().unwrap_or_default()),
         };
     }
     match SocketAddr::try_from(address.clone()) {
