@@ -228,6 +228,8 @@ unsafe fn allocate<T: NativeType>(class: *mut py::PyTypeObject, value: T) -> PyR
 /// Makes the type object of `T`, with `base` as its base class, unless a former
 /// import has made it; returns it.
 pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
+    // The collector's note that a finalizer has run would survive in the pool.
+    const { assert!(T::POOL == 0 || T::FINALIZE.is_none(), "no pool for what is finalized") };
     let cell = T::cell();
     if !cell.class().is_null() {
         // SAFETY: the cell holds a reference for ever.

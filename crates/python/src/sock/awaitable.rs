@@ -4,10 +4,9 @@
 //! `__await__`, so asyncio takes an op wherever it takes a coroutine.
 
 use crate::asyncio::Asyncio;
-use crate::ffi::call::Sent;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::module::import;
-use crate::ffi::native::{TypeCell, sent_or_stop};
+use crate::ffi::native::{AwaitFn, CallFn, ReprFn, SendFn, TypeCell, sent_or_stop};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::lookups::Sockets;
@@ -70,14 +69,13 @@ impl NativeType for SockOp {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.SockOp";
     const DOC: &'static std::ffi::CStr = c"The coroutine of a call such as loop.sock_recv().";
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
-    const REPR: Option<fn(&Py<Self>) -> PyResult<Obj>> = Some(|this| {
+    const REPR: Option<ReprFn<Self>> = Some(|this| {
         let address = this.as_obj().as_ptr();
         Obj::str(&format!("<coroutine object {} at {address:p}>", this.qualified_name()))
     });
-    const CALL: Option<fn(&Py<Self>, &Args<'_>) -> PyResult<Obj>> =
-        Some(|this, _| this.ready().map(|()| Obj::none()));
-    const SEND: Option<fn(&Py<Self>, &Obj) -> PyResult<Sent>> = Some(Py::<Self>::resume);
-    const AWAIT: Option<fn(&Py<Self>) -> PyResult<()>> = Some(|this| match &*this.state.borrow() {
+    const CALL: Option<CallFn<Self>> = Some(|this, _| this.ready().map(|()| Obj::none()));
+    const SEND: Option<SendFn<Self>> = Some(Py::<Self>::resume);
+    const AWAIT: Option<AwaitFn<Self>> = Some(|this| match &*this.state.borrow() {
         State::Waiting(_) => Err(Raised::runtime_error("coroutine is being awaited already")),
         _ => Ok(()),
     });
