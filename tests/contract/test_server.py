@@ -261,6 +261,7 @@ def test_running_out_of_file_descriptors_pauses_accepting_and_recovers(run: Run)
 
             await until(answered)  # stock tries again after a second
             client.close()
+            await until(lambda: len(asyncio.all_tasks()) == 1)  # the handler has seen the end
             await turns(5)
 
     run(main)

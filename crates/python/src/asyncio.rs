@@ -50,6 +50,9 @@ pub struct Asyncio {
     pub set_nodelay: Obj,
     /// `asyncio.constants._SendfileMode.TRY_NATIVE`.
     pub sendfile_try_native: Obj,
+    /// Whether `format_helpers._format_callback_source` takes `debug=` (it came
+    /// with a patch release of 3.13).
+    pub formats_by_debug: bool,
     /// `sys._getframe`.
     pub getframe: Obj,
     /// `("loop",)`.
@@ -86,6 +89,11 @@ impl Asyncio {
             sendfile_try_native: import(c"asyncio.constants")?
                 .attr(c"_SendfileMode")?
                 .attr(c"TRY_NATIVE")?,
+            formats_by_debug: import(c"asyncio.format_helpers")?
+                .attr(c"_format_callback_source")?
+                .attr(c"__code__")?
+                .attr(c"co_kwonlyargcount")?
+                .is_true()?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
             loop_keyword: keywords(&["loop"])?,

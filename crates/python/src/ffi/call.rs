@@ -99,7 +99,6 @@ impl Obj {
     }
 
     /// `self(*args, **kwargs)` with a dict of keywords.
-    #[cfg(Py_3_14)]
     pub fn call_dict(&self, args: &[&Obj], kwargs: &Obj) -> PyResult<Obj> {
         let argv: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
         // SAFETY: the borrows keep everything alive; `kwargs` is a dict or the

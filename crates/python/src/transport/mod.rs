@@ -6,8 +6,11 @@ use crate::ffi::{Obj, Py, PyResult, Visitor};
 
 mod datagram;
 mod endpoint;
+mod face;
+mod file;
 mod flow;
 mod intake;
+mod life;
 mod pipe;
 mod stream;
 mod write_buffer;

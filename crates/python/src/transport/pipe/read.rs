@@ -23,7 +23,8 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
-use super::super::endpoint::{Endpoint, Phase, Transport, hold_socket};
+use super::super::endpoint::{Endpoint, Phase, Transport};
+use super::super::file::hold_socket;
 use super::super::flow::report;
 use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading, Source};
 use super::Kind;

@@ -27,7 +27,8 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
-use super::super::endpoint::{Endpoint, Phase, Transport, hold_socket};
+use super::super::endpoint::{Endpoint, Phase, Transport};
+use super::super::file::hold_socket;
 use super::super::flow;
 use super::super::write_buffer::{Drained, WriteBuffer, pieces, require_bytes_like};
 use super::Kind;

@@ -24,7 +24,9 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
-use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::endpoint::{Endpoint, Phase, Transport};
+use super::face;
+use super::file::{describe_socket, hold_socket};
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
@@ -106,28 +108,6 @@ impl StreamTransport {
         }
         Obj::str(&format!("<{}>", parts.join(" ")))
     }
-}
-
-/// The dict of `get_extra_info()`: the socket, and both addresses as far as the
-/// system knows them.
-pub(super) fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
-    let extra = Obj::dict()?;
-    if let Some(given) = given.and_then(Obj::non_none) {
-        extra.attr(c"update")?.call1(given)?;
-    }
-    let asyncio = Asyncio::get();
-    extra.set_item("socket", &asyncio.transport_socket.call1(sock)?)?;
-    let address = |method: &std::ffi::CStr| {
-        sock.attr(method)?.call0().or_else(|raised| {
-            raised.catch(crate::ffi::error::os_error_class())?;
-            Ok(Obj::none())
-        })
-    };
-    extra.set_item("sockname", &address(c"getsockname")?)?;
-    if extra.dict_get(&Obj::str("peername")?)?.is_none() {
-        extra.set_item("peername", &address(c"getpeername")?)?;
-    }
-    Ok(extra)
 }
 
 impl Py<StreamTransport> {
@@ -221,7 +201,7 @@ impl NativeType for StreamTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = flow::methods(endpoint::methods())
+        let methods = flow::methods(face::methods())
             .noargs(
                 c"close",
                 c"Close after what waits has been sent; reading stops at once.",
@@ -239,7 +219,7 @@ impl NativeType for StreamTransport {
     }
 
     fn properties() -> Properties<Self> {
-        endpoint::properties()
+        face::properties()
             .get_set(
                 c"_sock",
                 |this: &Py<Self>| Ok(this.endpoint.file()),
