@@ -64,17 +64,6 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,
-        c"_park_threads",
-        c"Send the loops of other threads to sleep for ever: the interpreter ends.",
-        |_: &Args<'_>| {
-            ffi::exit::park_threads();
-            Ok(Obj::none())
-        },
-    )?;
-    let hook = module.attr(c"_park_threads")?;
-    import(c"atexit")?.attr(c"register")?.call1(&hook)?;
-    add_function(
-        module,
         c"_panic_for_tests",
         c"Panic in Rust: the tests check that it is reported and survived.",
         panic_for_tests,

@@ -84,6 +84,9 @@ fn number(file: &Obj) -> PyResult<i64> {
         return file.to_i64();
     }
     file.call_method0(&names().fileno).and_then(|number| number.to_i64()).map_err(|raised| {
+        if !raised.says_unsuitable() {
+            return raised;
+        }
         raised.clear();
         Raised::value_error(&format!("Invalid file object: {}", file.repr_lossy()))
     })
@@ -118,8 +121,17 @@ impl Py<NativeLoop> {
         armed.map_err(Raised::os_error)
     }
 
+    /// Raises unless the table of owners may grow as far as `fd`.
+    fn check_open(&self, fd: RawFd) -> PyResult<()> {
+        if self.registry.borrow().reaches(fd) {
+            return Ok(());
+        }
+        batuta_engine::driver::check_open(fd).map_err(Raised::os_error)
+    }
+
     fn add_callback(&self, fd: RawFd, which: Side, handle: &Py<Handle>) -> PyResult<()> {
         self.check_closed()?;
+        self.check_open(fd)?;
         let mut former = None;
         let (token, wanted, known) = {
             let mut registry = self.registry.borrow_mut();
@@ -190,6 +202,7 @@ impl Py<NativeLoop> {
     /// Gives a descriptor to a transport, whose events it gets from now on.
     /// Former user callbacks are cancelled, as a second `add_reader` would.
     pub fn adopt_fd(&self, fd: RawFd, transport: AnyTransport) -> PyResult<()> {
+        self.check_open(fd)?;
         let wanted = transport.interest();
         let inserted = self.registry.borrow_mut().insert(fd, Owner::Transport(transport));
         let Some((token, former)) = inserted else {
@@ -228,14 +241,15 @@ impl Py<NativeLoop> {
 
     /// `RuntimeError` if a transport that is not closing uses the descriptor.
     pub fn ensure_no_transport(&self, file: &Obj, fd: RawFd) -> PyResult<()> {
-        let transport = match self.registry.borrow().get(fd) {
-            Some(Owner::Transport(transport)) => transport.to_obj(),
-            Some(Owner::Waker | Owner::Signals) => {
-                return Err(Raised::runtime_error(&format!(
-                    "File descriptor {fd} belongs to the event loop"
-                )));
-            }
+        let owner = match self.registry.borrow().get(fd) {
+            Some(Owner::Transport(transport)) => Some(transport.to_obj()),
+            Some(Owner::Waker | Owner::Signals) => None,
             _ => return Ok(()),
+        };
+        let Some(transport) = owner else {
+            return Err(Raised::runtime_error(&format!(
+                "File descriptor {fd} belongs to the event loop"
+            )));
         };
         if transport.attr(c"is_closing")?.call0()?.is_true()? {
             return Ok(());

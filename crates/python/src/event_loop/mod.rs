@@ -63,6 +63,8 @@ pub struct NativeLoop {
     pub registry: RefCell<Registry<Owner>>,
     /// Debug mode.
     pub debug: Cell<bool>,
+    /// Counts the turns.
+    pub turn: Cell<u64>,
     /// Whether the last `sock_recv` brought much, so that the next one may.
     pub large_sock_reads: Cell<bool>,
     io: RefCell<Option<Rc<Io>>>,
@@ -71,6 +73,8 @@ pub struct NativeLoop {
     budget: RefCell<PollBudget>,
     /// Whether the loop's thread waits (or is about to) without the lock.
     polling: Cell<bool>,
+    /// The signal pipe has something.
+    signalled: Cell<bool>,
     stopping: Cell<bool>,
     closed: Cell<bool>,
     slow_callback_duration: Cell<f64>,
@@ -95,12 +99,14 @@ impl NativeLoop {
             timers: RefCell::default(),
             registry: RefCell::default(),
             debug: Cell::new(false),
+            turn: Cell::new(0),
             large_sock_reads: Cell::new(false),
             io: RefCell::new(None),
             events: Cell::default(),
             read_buffer: Cell::default(),
             budget: RefCell::default(),
             polling: Cell::new(false),
+            signalled: Cell::new(false),
             stopping: Cell::new(false),
             closed: Cell::new(false),
             slow_callback_duration: Cell::new(0.1),

@@ -181,6 +181,17 @@ impl Raised {
         if self.matches(os_error_class()) { Ok(self.take()) } else { Err(self) }
     }
 
+    /// Whether it says that an object is not what was expected of it.
+    pub fn says_unsuitable(&self) -> bool {
+        [
+            &raw const py::PyExc_AttributeError,
+            &raw const py::PyExc_TypeError,
+            &raw const py::PyExc_ValueError,
+        ]
+        .into_iter()
+        .any(|class| self.matches(builtin(class)))
+    }
+
     /// Whether it is one that must leave the loop: `KeyboardInterrupt` or
     /// `SystemExit`.
     pub fn escapes(&self) -> bool {

@@ -163,6 +163,12 @@ impl Endpoint {
         open
     }
 
+    /// The loop's turn.
+    #[inline]
+    pub fn turn(&self) -> u64 {
+        self.event_loop.borrow().as_ref().map_or(0, |event_loop| event_loop.turn.get())
+    }
+
     /// Whether debug mode is on.
     pub fn debug(&self) -> bool {
         self.event_loop.borrow().as_ref().is_some_and(|event_loop| event_loop.debug.get())
@@ -278,6 +284,10 @@ pub trait Transport: NativeType {
     fn to_any(this: &Py<Self>) -> AnyTransport;
     /// How many bytes wait to be sent.
     fn buffered(&self) -> usize;
+    /// Called before the transport is made to end.
+    fn before_end(_this: &Py<Self>) -> PyResult<()> {
+        Ok(())
+    }
     /// Drops the bytes that wait to be sent.
     fn discard(&self);
     /// Whether an exception that ends the transport is the peer's doing, so that

@@ -1,5 +1,7 @@
 //! A transport's file: the Python object behind its descriptor.
 
+use rustix::net::AddressFamily;
+
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::{Obj, PyResult};
 
@@ -45,4 +47,15 @@ pub fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
         extra.set_item("peername", &address(c"getpeername")?)?;
     }
     Ok(extra)
+}
+
+/// Whether a socket's family is IPv4 or IPv6.
+pub fn is_internet_socket(sock: &Obj) -> PyResult<bool> {
+    let family = sock.attr_or_none(c"family")?;
+    if !family.is_int() {
+        return Ok(false);
+    }
+    let family = family.to_i64()?;
+    let internet = [AddressFamily::INET, AddressFamily::INET6];
+    Ok(internet.iter().any(|known| i64::from(known.as_raw()) == family))
 }

@@ -115,6 +115,10 @@ impl<T: Transport> Py<T> {
         if self.endpoint().phase() >= Phase::Lost {
             return Ok(());
         }
+        T::before_end(self)?;
+        if self.endpoint().phase() >= Phase::Lost {
+            return Ok(());
+        }
         self.discard();
         self.schedule_lost(reason)
     }

@@ -180,6 +180,8 @@ impl Py<WritePipeTransport> {
             .fd()
             .and_then(|fd| self.buffer.borrow_mut().drain(|slices| writev(fd, slices)));
         match drained {
+            // A device such as /dev/null cannot be waited for, and takes all.
+            Ok(Drained::Enough) if self.kind == Kind::Device => self.flush_or_wait(),
             Ok(drained) => {
                 self.blocked.set(drained != Drained::Empty);
                 self.await_room(drained)

@@ -26,7 +26,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, Transport};
 use super::face;
-use super::file::{describe_socket, hold_socket};
+use super::file::{describe_socket, hold_socket, is_internet_socket};
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
@@ -60,9 +60,10 @@ impl StreamTransport {
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
         let extra = describe_socket(sock, extra)?;
+        let source = if is_internet_socket(sock)? { Source::Tcp } else { Source::Socket };
         let transport = Py::new(Self {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
-            intake: Intake::new(Source::Stream),
+            intake: Intake::new(source),
             buffered_protocol: Cell::new(false),
             eof_received: Cell::new(false),
             buffer: RefCell::default(),
@@ -115,13 +116,17 @@ impl Py<StreamTransport> {
     #[inline]
     pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
         self.intake.note(readiness);
-        if readiness.read {
-            self.read_ready()?;
+        let writable = readiness.write && self.blocked.get();
+        if readiness.read
+            && let Err(raised) = self.read_ready()
+        {
+            if writable {
+                // An edge comes once: Ctrl-C in the reading half must not lose it.
+                self.endpoint.queue(Readiness { read: false, write: true, closed: false });
+            }
+            return Err(raised);
         }
-        if readiness.write && self.blocked.get() {
-            self.write_ready()?;
-        }
-        Ok(())
+        if writable { self.write_ready() } else { Ok(()) }
     }
 
     fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
@@ -131,6 +136,7 @@ impl Py<StreamTransport> {
     }
 
     fn close(&self) -> PyResult<()> {
+        self.uncork()?;
         if self.endpoint.begin_closing() && self.buffer.borrow().is_empty() {
             return self.schedule_lost(&Obj::none());
         }
@@ -162,6 +168,10 @@ impl Transport for StreamTransport {
 
     fn buffered(&self) -> usize {
         self.buffer.borrow().len()
+    }
+
+    fn before_end(this: &Py<Self>) -> PyResult<()> {
+        this.uncork()
     }
 
     fn discard(&self) {
