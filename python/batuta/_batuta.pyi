@@ -58,6 +58,7 @@ class NativeLoop(asyncio.BaseEventLoop):
         server: Any = None,
         context: Context | None = None,
     ) -> StreamTransport: ...
+    def _accept_ready(self, *listener: Any) -> None: ...
     def _make_read_pipe_transport(
         self,
         pipe: Any,

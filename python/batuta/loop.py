@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import stat
@@ -21,7 +22,7 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import constants, events, sslproto, unix_events
+from asyncio import constants, events, sslproto, trsock, unix_events
 from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _NATIVE_RUN_ONCE = _batuta.NativeLoop._run_once
 
 # Looked up once: a program (or `batuta.install()`) may replace the name later.
-_UnixLoop = unix_events._UnixSelectorEventLoop
+_UnixLoop: Any = unix_events._UnixSelectorEventLoop
 
 # Cold methods of the interpreter's own Unix loop that stand on nothing but what
 # a Batuta loop has, too. What they do per call is one system call and a few
@@ -61,7 +62,6 @@ _BORROWED: Final = (
     "_sock_sendfile_update_filepos",
     "_sock_add_cancellation_callback",
     "_sock_write_done",
-    "_start_serving",
     "create_unix_connection",
     "create_unix_server",
     "sock_connect",
@@ -216,7 +216,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         Raises:
             ValueError, RuntimeError: `sig` is no signal, or cannot be handled.
         """
-        removed = _UnixLoop.remove_signal_handler(self, sig)
+        removed: bool = _UnixLoop.remove_signal_handler(self, sig)
         if self.is_running() and not self._signal_handlers:
             self._watch_signals()
         return removed
@@ -271,6 +271,50 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             transp._reset_empty_waiter()
             if resume_reading:
                 transp.resume_reading()
+
+    def _start_serving(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        sslcontext: ssl.SSLContext | None = None,
+        server: asyncio.Server | None = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
+    ) -> None:
+        """Accept connections at `sock` from now on: natively, or by asyncio's own
+        coroutine where there is a TLS handshake to wait for."""
+        if sslcontext is None:
+            listener = (protocol_factory, sock, server, backlog, context)
+            self._add_reader(sock.fileno(), self._accept_ready, *listener)
+        else:
+            tls = (sslcontext, server, backlog, ssl_handshake_timeout, ssl_shutdown_timeout)
+            given = (context,) if sys.version_info >= (3, 15) else ()
+            _UnixLoop._start_serving(self, protocol_factory, sock, *tls, *given)
+
+    def _accept_later(
+        self,
+        exception: OSError,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        server: asyncio.Server | None,
+        backlog: int,
+        context: contextvars.Context | None,
+    ) -> None:
+        """The system is short of descriptors or memory: try again in a second."""
+        self.call_exception_handler(
+            {
+                "message": "socket.accept() out of system resource",
+                "exception": exception,
+                "socket": trsock.TransportSocket(sock),
+            }
+        )
+        self._remove_reader(sock.fileno())
+        again = functools.partial(
+            self._start_serving, protocol_factory, sock, None, server, backlog, context=context
+        )
+        self.call_later(constants.ACCEPT_RETRY_DELAY, again)
 
     def _stop_serving(self, sock: socket.socket) -> None:
         inode = self._unix_server_sockets.pop(sock, None)

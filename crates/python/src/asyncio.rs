@@ -10,14 +10,14 @@ use crate::ffi::object::Obj;
 declare_names! {
     /// Attribute and keyword names used at run time.
     pub struct Names {
-        __await__, _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled,
-        _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _retry_sending, _run,
-        _start_reading, _transports, _watch_reader, addr, address, buffer_updated,
-        call_exception_handler, close, connection_lost, connection_made, context, data,
-        data_received, datagram_received, debug, done, eof_received, error_received, exception,
-        extra, fileno, get_buffer, handle, high, info, low, message, name, pause_writing, protocol,
-        recvfrom, resume_writing, send, sendto, server, set_exception, set_result, source_traceback,
-        transport, waiter, warning,
+        __await__, _accept_later, _add_callback, _asyncio_future_blocking, _call_connection_lost,
+        _cancelled, _check_callback, _check_thread, _conn_lost, _detach, _handle_signal,
+        _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, addr, address,
+        buffer_updated, call_exception_handler, close, connection_lost, connection_made, context,
+        data, data_received, datagram_received, debug, done, eof_received, error_received,
+        exception, extra, fileno, get_buffer, handle, high, info, low, message, name, pause_writing,
+        protocol, recvfrom, resume_writing, send, sendto, server, set_exception, set_result,
+        setblocking, source_traceback, transport, waiter, warning,
     }
 }
 

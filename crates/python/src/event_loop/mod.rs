@@ -37,7 +37,9 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
-use crate::transport::{DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport};
+use crate::transport::{
+    DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport, accept_ready,
+};
 
 pub use fds::{Owner, Side};
 pub use ready::Ready;
@@ -271,6 +273,11 @@ impl NativeType for NativeLoop {
                 |this: &Py<Self>, args: &Args<'_>| {
                     StreamTransport::make(this, args).map(Py::into_obj)
                 },
+            )
+            .args(
+                c"_accept_ready",
+                c"Accept what waits at a listening socket: the reader of a plain server.",
+                |this: &Py<Self>, args: &Args<'_>| accept_ready(this, args),
             )
             .args(
                 c"_make_read_pipe_transport",

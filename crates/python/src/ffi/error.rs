@@ -181,6 +181,28 @@ impl Raised {
         if self.matches(os_error_class()) { Ok(self.take()) } else { Err(self) }
     }
 
+    /// Whether a connection was given up before it was accepted.
+    pub fn is_aborted_connection(&self) -> bool {
+        self.matches(builtin(&raw const py::PyExc_ConnectionAbortedError))
+    }
+
+    /// The `errno` of an `OSError`.
+    pub fn errno(self) -> (Self, Option<rustix::io::Errno>) {
+        if !self.matches(os_error_class()) {
+            return (self, None);
+        }
+        let exception = self.take();
+        let number = exception.attr(c"errno").and_then(|number| number.to_i64());
+        let errno = match number {
+            Ok(number) => i32::try_from(number).ok().map(rustix::io::Errno::from_raw_os_error),
+            Err(raised) => {
+                raised.clear();
+                None
+            }
+        };
+        (Self::restore(exception), errno)
+    }
+
     /// Whether it says that an object is not what was expected of it.
     pub fn says_unsuitable(&self) -> bool {
         [

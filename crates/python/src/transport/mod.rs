@@ -18,7 +18,7 @@ mod write_buffer;
 pub use datagram::DatagramTransport;
 pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
-pub use stream::StreamTransport;
+pub use stream::{StreamTransport, accept_ready};
 
 /// A native transport of any kind, as the owner of a descriptor.
 #[derive(Clone, Debug)]

@@ -7,9 +7,10 @@
 //! the edges said is remembered (`intake`, `blocked`), so pausing and resuming
 //! costs no system call.
 //!
-//! Files: this one makes the transport and answers questions; `read` is the way
-//! in, `write` the way out.
+//! Files: this one makes the transport and answers questions; `accept` is where
+//! servers get theirs, `read` the way in, `write` the way out.
 
+mod accept;
 mod read;
 mod write;
 
@@ -32,6 +33,8 @@ use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
 use write::{Cork, HalfClose};
 
+pub use accept::accept_ready;
+
 /// A TCP or Unix stream transport.
 #[derive(Debug)]
 pub struct StreamTransport {
@@ -49,6 +52,18 @@ pub struct StreamTransport {
     empty_waiter: Slot,
 }
 
+/// What a transport may be made with.
+struct Made<'a> {
+    /// A future to be done once `connection_made()` has been called.
+    waiter: Option<&'a Obj>,
+    /// For `get_extra_info()`.
+    extra: Option<&'a Obj>,
+    /// The server that has accepted the connection.
+    server: Option<&'a Obj>,
+    /// Where its callbacks run.
+    context: Option<&'a Obj>,
+}
+
 static STREAM_TRANSPORT: TypeCell = TypeCell::new();
 
 impl StreamTransport {
@@ -59,6 +74,16 @@ impl StreamTransport {
         let ([sock, protocol], _) = args.split::<2>(NAME)?;
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
+        Self::build(event_loop, sock, protocol, &Made { waiter, extra, server, context })
+    }
+
+    /// Makes a transport for a connected socket and schedules its beginning.
+    fn build(
+        event_loop: &Py<NativeLoop>,
+        sock: &Obj,
+        protocol: &Obj,
+        &Made { waiter, extra, server, context }: &Made<'_>,
+    ) -> PyResult<Py<Self>> {
         let extra = describe_socket(sock, extra)?;
         let source = if is_internet_socket(sock)? { Source::Tcp } else { Source::Socket };
         let transport = Py::new(Self {
