@@ -188,6 +188,7 @@ class Restless:
 
     transport: Any
     count = 0
+    calls = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -198,8 +199,6 @@ class Restless:
         for _ in range(2):
             self.transport.pause_reading()
             self.transport.resume_reading()
-
-    calls = 0
 
 
 class RestlessProtocol(Restless, asyncio.Protocol):
