@@ -20,6 +20,8 @@ declare_names! {
         datagram_received, error_received, flags, high, low, __await__, send, throw,
         extra, waiter, server, debug, info, warning, address, pause_reading,
         addr, data, recvfrom, sendto, _retry_sending,
+        _loop, call_soon, cancel, coro, eager_start, file, future, get_debug,
+        get_loop, is_running, limit, msg, result, task,
     }
 }
 
@@ -54,6 +56,26 @@ pub struct Asyncio {
     pub sendfile_try_native: Obj,
     /// `sys._getframe`.
     pub getframe: Obj,
+    /// `asyncio.CancelledError`.
+    pub cancelled_error: Obj,
+    /// `asyncio.InvalidStateError`.
+    pub invalid_state_error: Obj,
+    /// `asyncio.iscoroutine`.
+    pub iscoroutine: Obj,
+    /// `asyncio.get_event_loop`, the native one.
+    pub get_event_loop: Obj,
+    /// `asyncio.base_futures._future_repr`.
+    pub future_repr: Obj,
+    /// `asyncio.base_tasks`.
+    pub base_tasks: Obj,
+    /// `asyncio.tasks._register_task`, and so on: the native ones.
+    pub registry: Registry,
+    /// `"loop"`.
+    pub loop_name: Name,
+    /// `("context",)`.
+    pub context_keyword: Obj,
+    /// `("msg",)`.
+    pub msg_keyword: Obj,
     /// `("loop",)`.
     pub loop_keyword: Obj,
     /// `("loop", "name")`.
@@ -62,12 +84,64 @@ pub struct Asyncio {
     pub task_keywords: Obj,
 }
 
+/// Where the interpreter keeps its tasks: functions of `_asyncio`.
+#[derive(Debug)]
+pub struct Registry {
+    /// A task was scheduled.
+    pub register: Obj,
+    /// A task has ended.
+    #[cfg(Py_3_14)]
+    pub unregister: Obj,
+    /// A task runs.
+    pub enter: Obj,
+    /// A task has stopped running.
+    pub leave: Obj,
+    /// A task starts inside another one.
+    #[cfg(Py_3_12)]
+    pub swap_current: Obj,
+    /// A task starts at once.
+    #[cfg(Py_3_12)]
+    pub register_eager: Obj,
+    /// A task has made its first step.
+    #[cfg(Py_3_12)]
+    pub unregister_eager: Obj,
+    /// A task waits for a future.
+    #[cfg(Py_3_14)]
+    pub add_awaited_by: Obj,
+    /// A task waits no longer for a future.
+    #[cfg(Py_3_14)]
+    pub discard_awaited_by: Obj,
+}
+
+impl Registry {
+    fn load(native: &Obj) -> PyResult<Self> {
+        Ok(Self {
+            register: native.attr(c"_register_task")?,
+            #[cfg(Py_3_14)]
+            unregister: native.attr(c"_unregister_task")?,
+            enter: native.attr(c"_enter_task")?,
+            leave: native.attr(c"_leave_task")?,
+            #[cfg(Py_3_12)]
+            swap_current: native.attr(c"_swap_current_task")?,
+            #[cfg(Py_3_12)]
+            register_eager: native.attr(c"_register_eager_task")?,
+            #[cfg(Py_3_12)]
+            unregister_eager: native.attr(c"_unregister_eager_task")?,
+            #[cfg(Py_3_14)]
+            add_awaited_by: native.attr(c"future_add_to_awaited_by")?,
+            #[cfg(Py_3_14)]
+            discard_awaited_by: native.attr(c"future_discard_from_awaited_by")?,
+        })
+    }
+}
+
 static ASYNCIO: Global<Asyncio> = Global::new();
 
 impl Asyncio {
     /// Looks everything up.
     pub fn load() -> PyResult<()> {
         let base_events = import(c"asyncio.base_events")?;
+        let native = import(c"_asyncio")?;
         let keywords = |names: &[&str]| {
             let names = names.iter().map(|name| Obj::str(name)).collect::<PyResult<Vec<_>>>()?;
             Obj::tuple(&names)
@@ -88,6 +162,16 @@ impl Asyncio {
             sendfile_try_native: import(c"asyncio.constants")?
                 .attr(c"_SendfileMode")?
                 .attr(c"TRY_NATIVE")?,
+            cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
+            invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
+            iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
+            get_event_loop: native.attr(c"get_event_loop")?,
+            future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,
+            base_tasks: import(c"asyncio.base_tasks")?,
+            registry: Registry::load(&native)?,
+            loop_name: Name::intern(c"loop")?,
+            msg_keyword: keywords(&["msg"])?,
+            context_keyword: keywords(&["context"])?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
             loop_keyword: keywords(&["loop"])?,

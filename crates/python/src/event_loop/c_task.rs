@@ -33,6 +33,7 @@ pub fn is_task_step(callback: &Obj) -> bool {
 
 #[cold]
 fn learn_wakeup(address: usize, name: &std::ffi::CStr) -> bool {
+    // Native tasks have a function of that name, too; they are asked first.
     let found = name == c"task_wakeup";
     if found {
         WAKEUP.set(address);

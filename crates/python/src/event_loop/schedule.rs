@@ -3,8 +3,10 @@
 
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::method::{Methods, Properties};
+use crate::ffi::native::class_of;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
+use crate::task::Task;
 
 use super::c_task::is_task_step;
 use super::{NativeLoop, Ready};
@@ -43,11 +45,18 @@ impl NativeLoop {
     }
 
     #[inline]
-    fn soon(this: &Py<Self>, args: &Args<'_>, function: &'static str) -> PyResult<Obj> {
+    fn soon_checked(this: &Py<Self>, args: &Args<'_>, function: &'static str) -> PyResult<Obj> {
         this.check_closed()?;
         let (callback, rest, context) = parse(function, args)?;
         if this.debug.get() {
             Self::check_debug(this, callback, function)?;
+        } else if let Some(context) = context
+            && let [future] = rest
+            && let Some(task) = Task::woken_by(callback)
+            && task.runs_in(context)
+        {
+            this.push(Ready::Wakeup(task, future.clone()));
+            return Ok(Obj::none());
         } else if let Some(context) = context
             && is_task_step(callback)
             && !context.is_none()
@@ -59,13 +68,43 @@ impl NativeLoop {
         Self::schedule(this, callback, rest, context).map(Py::into_obj)
     }
 
+    /// `call_soon(callback, future, context=context)` of a native future, on an
+    /// open loop that is not in debug mode.
+    pub fn soon(
+        this: &Py<Self>,
+        callback: &Obj,
+        future: &Obj,
+        context: &Obj,
+    ) -> PyResult<()> {
+        if is_task_step(callback) && !context.is_none() {
+            let (callable, context) = (callback.clone(), context.clone());
+            this.push(Ready::TaskStep { callable, future: Some(future.clone()), context });
+            return Ok(());
+        }
+        Self::schedule(this, callback, std::slice::from_ref(future), Some(context)).map(drop)
+    }
+
+    /// Whether nobody has replaced `call_soon` in this loop's class, so that what
+    /// is native may put entries into the queue without calling it.
+    pub fn schedules_natively(this: &Py<Self>) -> bool {
+        let call_soon = &names().call_soon;
+        let own = class_of::<Self>().and_then(|class| class.getattr(call_soon));
+        match this.as_obj().class().getattr(call_soon).and_then(|found| Ok(found.is(&own?))) {
+            Ok(same) => same,
+            Err(raised) => {
+                raised.clear();
+                false
+            }
+        }
+    }
+
     fn call_soon(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        Self::soon(this, args, "call_soon")
+        Self::soon_checked(this, args, "call_soon")
     }
 
     #[cfg(not(Py_3_14))]
     fn call_soon_threadsafe(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let handle = Self::soon(this, args, "call_soon_threadsafe")?;
+        let handle = Self::soon_checked(this, args, "call_soon_threadsafe")?;
         this.wake();
         Ok(handle)
     }

@@ -98,6 +98,34 @@ impl Obj {
         }
     }
 
+    /// `self.name(*args, keyword=value)`; `keywords` is a tuple of one name.
+    pub fn call_method_with<const N: usize>(
+        &self,
+        name: &Name,
+        args: [&Obj; N],
+        keywords: &Obj,
+        value: &Obj,
+    ) -> PyResult<Obj> {
+        const MOST: usize = 4;
+        const { assert!(N + 2 <= MOST) };
+        let mut argv = [ptr::null_mut(); MOST];
+        argv[0] = self.as_ptr();
+        for (place, arg) in argv[1..].iter_mut().zip(args) {
+            *place = arg.as_ptr();
+        }
+        argv[N + 1] = value.as_ptr();
+        // SAFETY: the borrows keep everything alive; one value goes with the one
+        // keyword.
+        unsafe {
+            Self::from_new(py::PyObject_VectorcallMethod(
+                name.as_obj().as_ptr(),
+                argv.as_ptr(),
+                N + 1,
+                keywords.as_ptr(),
+            ))
+        }
+    }
+
     /// `self(*args, **kwargs)` with a dict of keywords.
     pub fn call_dict(&self, args: &[&Obj], kwargs: &Obj) -> PyResult<Obj> {
         let argv: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();
@@ -142,6 +170,15 @@ impl Obj {
                 argv.len(),
                 ptr::null_mut(),
             ))
+        }
+    }
+
+    /// `self.throw(exception)`: what a coroutine answers to an exception. `throw`
+    /// is the interned name.
+    pub fn throw(&self, throw: &Name, exception: &Obj) -> PyResult<Sent> {
+        match self.call_method1(throw, exception) {
+            Ok(yielded) => Ok(Sent::Yielded(yielded)),
+            Err(raised) => raised.into_return_value().map(Sent::Returned),
         }
     }
 

@@ -20,11 +20,13 @@
 //! to be an instance of the native type `T`.
 
 pub mod args;
+mod base;
 pub mod buffer;
 pub mod call;
 pub mod context;
 pub mod convert;
 pub mod error;
+pub mod exception;
 pub mod exit;
 pub mod gil;
 pub mod method;
