@@ -64,6 +64,7 @@ class FileJob:
     timeout: float
     log: Path
     path: list[str] = field(default_factory=list)
+    slots: bool = False
     max_restarts: int = 40
 
 
@@ -98,7 +99,7 @@ class Child:
         os.set_blocking(self.pipe, False)
         order = {
             "package": job.package, "file": job.file, "subject": job.subject, "tests": tests,
-            "path": job.path, "pipe": writer, "dump": dump, "dump_signal": int(DUMP_SIGNAL),
+            "path": job.path, "slots": job.slots, "pipe": writer, "dump": dump, "dump_signal": int(DUMP_SIGNAL),
             "tmp": str(tmp),
         }  # fmt: skip
         job_path = tmp / "job.json"

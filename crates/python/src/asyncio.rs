@@ -34,8 +34,8 @@ pub struct Asyncio {
     pub tasks: Obj,
     /// `"Task"`.
     pub task_name: Name,
-    /// `asyncio.Future`.
-    pub future: Obj,
+    /// `_asyncio.Task`.
+    pub task: Obj,
     /// `asyncio.BaseEventLoop`.
     pub base_event_loop: Obj,
     /// `asyncio.BufferedProtocol`.
@@ -76,12 +76,6 @@ pub struct Asyncio {
     pub context_keyword: Obj,
     /// `("msg",)`.
     pub msg_keyword: Obj,
-    /// `("loop",)`.
-    pub loop_keyword: Obj,
-    /// `("loop", "name")`.
-    pub loop_name_keywords: Obj,
-    /// `("loop", "name", "context")`.
-    pub task_keywords: Obj,
 }
 
 /// Where the interpreter keeps its tasks: functions of `_asyncio`.
@@ -150,7 +144,7 @@ impl Asyncio {
             names: Names::intern()?,
             tasks: import(c"asyncio.tasks")?,
             task_name: Name::intern(c"Task")?,
-            future: import(c"asyncio.futures")?.attr(c"Future")?,
+            task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
             buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,
             format_helpers: import(c"asyncio.format_helpers")?,
@@ -174,9 +168,6 @@ impl Asyncio {
             context_keyword: keywords(&["context"])?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
-            loop_keyword: keywords(&["loop"])?,
-            loop_name_keywords: keywords(&["loop", "name"])?,
-            task_keywords: keywords(&["loop", "name", "context"])?,
         });
         Ok(())
     }

@@ -47,7 +47,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
     let native = import(c"_asyncio")?;
-    add(module, c"Future", &define::<future::Future>(Some(&native.attr(c"Future")?))?)?;
+    add(module, c"Future", &future::Future::define(&native.attr(c"Future")?)?)?;
     add(module, c"Task", &define::<task::Task>(Some(&native.attr(c"Task")?))?)?;
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;

@@ -5,8 +5,9 @@ use crate::asyncio::{Asyncio, names};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::class_of;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
+use crate::future::Future;
 use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
-use crate::task::Task;
+use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
 use super::{NativeLoop, Ready};
@@ -175,36 +176,25 @@ impl NativeLoop {
         Self::timer(this, when.clone(), "call_at", (callback, rest, context))
     }
 
-    /// `asyncio.Future(loop=self)`.
+    /// A native future of this loop.
     pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
-        let asyncio = Asyncio::get();
-        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
+        Future::make(this).map(Py::into_obj)
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let plain = args.positional().len() == 1 && !this.task_factory.is_some();
-        if plain
-            && !this.debug.get()
-            && let Some([name, context]) = args.only_known([&names().name, &names().context])
+        if let [coro] = args.positional()
+            && !this.task_factory.is_some()
+            && let Some(keywords) = task_keywords(args)?
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            let coro = args.positional().first();
-            return match (name, context) {
-                (None, None) => class.call_keywords(coro, &asyncio.loop_keyword, [this.as_obj()]),
-                (Some(name), None) => {
-                    class.call_keywords(coro, &asyncio.loop_name_keywords, [this.as_obj(), name])
-                }
-                (name, Some(context)) => {
-                    let name = name.cloned().unwrap_or_else(Obj::none);
-                    let values = [this.as_obj(), &name, context];
-                    class.call_keywords(coro, &asyncio.task_keywords, values)
-                }
-            };
+            if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
+                return Task::make(this, coro, &keywords).map(Py::into_obj);
+            }
         }
-        // Factories and debug mode: the interpreter's own method knows its
-        // version's keywords.
+        // Factories, and a program that has put a class of its own there: the
+        // interpreter's own method knows its version's keywords.
         args.forward(&Asyncio::get().base_event_loop.attr(c"create_task")?, this.as_obj())
     }
 
@@ -217,6 +207,22 @@ impl NativeLoop {
             });
         }
         Ok(())
+    }
+}
+
+/// The keywords of `create_task`, if there are no others than each version knows.
+fn task_keywords<'a>(args: &Args<'a>) -> PyResult<Option<TaskArgs<'a>>> {
+    #[cfg(Py_3_14)]
+    {
+        let known = args.only_known([&names().name, &names().context, &names().eager_start]);
+        let Some([name, context, eager]) = known else { return Ok(None) };
+        let eager_start = eager.map_or(Ok(false), Obj::is_true)?;
+        Ok(Some(TaskArgs { name, context, eager_start }))
+    }
+    #[cfg(not(Py_3_14))]
+    {
+        let known = args.only_known([&names().name, &names().context]);
+        Ok(known.map(|[name, context]| TaskArgs { name, context, eager_start: false }))
     }
 }
 

@@ -247,6 +247,46 @@ where
     })
 }
 
+/// Gives the class a method that takes instances of its base as well, in the
+/// place of one of its own.
+pub fn add_base_method<F, R>(
+    class: &Obj,
+    base: &Obj,
+    name: &'static CStr,
+    doc: &'static CStr,
+    _function: F,
+) -> PyResult<()>
+where
+    F: Fn(&Obj, &Obj) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    let definition = Box::leak(Box::new(py::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: py::PyMethodDefPointer { PyCFunction: of_base::<F, R> },
+        ml_flags: py::METH_O,
+        ml_doc: doc.as_ptr(),
+    }));
+    // SAFETY: the base is a type; the definition is leaked; new reference.
+    let descriptor =
+        unsafe { Obj::from_new(py::PyDescr_NewMethod(base.as_ptr().cast(), definition)) }?;
+    class.set_attr(name, &descriptor)
+}
+
+unsafe extern "C" fn of_base<F, R>(
+    this: *mut py::PyObject,
+    arg: *mut py::PyObject,
+) -> *mut py::PyObject
+where
+    F: Fn(&Obj, &Obj) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: CPython passes live objects.
+        let (this, arg) = unsafe { (Obj::view(&this), Obj::view(&arg)) };
+        to_ptr(conjure::<F>()(this, arg).and_then(R::into_obj))
+    })
+}
+
 /// A method of a native type that is not in its table: to be bound to instances
 /// as C code binds its private functions.
 #[derive(Debug)]

@@ -199,6 +199,11 @@ impl<T: NativeType> Py<T> {
         unsafe { &*ptr::from_ref(place).cast::<Self>() }
     }
 
+    /// Whether `class` is the native type itself.
+    pub fn is_class(class: &Obj) -> bool {
+        class.as_ptr() == T::cell().class().cast()
+    }
+
     /// Looks at an object that is exactly of the native type.
     #[inline]
     pub fn from_exact(object: &Obj) -> Option<&Self> {

@@ -13,9 +13,9 @@ mod methods;
 use std::ffi::CStr;
 
 use crate::asyncio::Asyncio;
-use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{InitFn, ReprFn, TypeCell};
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Visitor};
+use crate::ffi::method::{Methods, Properties, add_base_method};
+use crate::ffi::native::{InitFn, ReprFn, TypeCell, define};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 use crate::task::Task;
 
 pub use self::callbacks::Callback;
@@ -84,6 +84,22 @@ impl Future {
         Ok(future)
     }
 
+    /// Makes the class, a subclass of `base`, which is `_asyncio.Future`.
+    pub fn define(base: &Obj) -> PyResult<Obj> {
+        let class = define::<Self>(Some(base))?;
+        // A task is no instance of this class, but `Future.set_result(task, …)`
+        // means a task's outcome as it does with the interpreter's own classes.
+        add_base_method(&class, base, c"set_result", SET_RESULT, |this: &Obj, result: &Obj| {
+            let core = settled(this, "set_result")?;
+            core.core().set_result(this, result)
+        })?;
+        add_base_method(&class, base, c"set_exception", SET_EXCEPTION, |this, exception| {
+            let core = settled(this, "set_exception")?;
+            core.core().set_exception(this, exception)
+        })?;
+        Ok(class)
+    }
+
     fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
         let [] = args.positional_only("Future")?;
         let [event_loop] = args.bind("Future", 0, [&Asyncio::get().loop_name])?;
@@ -95,6 +111,24 @@ impl Future {
             raised.unraisable(this.as_obj());
         }
     }
+}
+
+/// The future or task that a result is set on.
+fn settled(this: &Obj, method: &str) -> PyResult<Awaited> {
+    let awaited = match Py::<Future>::from_instance(this) {
+        Some(future) => Awaited::Future(future.clone()),
+        None => match Py::<Task>::from_instance(this) {
+            Some(task) => Awaited::Task(task.clone()),
+            None => {
+                let class = this.type_name();
+                return Err(Raised::type_error(&format!(
+                    "{method}() of a native Future does not apply to a {class:?} object"
+                )));
+            }
+        },
+    };
+    awaited.core().check_alive()?;
+    Ok(awaited)
 }
 
 impl HasFuture for Future {
@@ -137,14 +171,6 @@ impl NativeType for Future {
 
     fn methods() -> Methods<Self> {
         methods(Methods::new())
-            .one(c"set_result", SET_RESULT, |this: &Py<Self>, result: &Obj| {
-                this.0.check_alive()?;
-                this.0.set_result(this.as_obj(), result)
-            })
-            .one(c"set_exception", SET_EXCEPTION, |this: &Py<Self>, exception: &Obj| {
-                this.0.check_alive()?;
-                this.0.set_exception(this.as_obj(), exception)
-            })
             .args(c"cancel", CANCEL, |this: &Py<Self>, args: &Args<'_>| {
                 this.0.check_alive()?;
                 let [message] = args.bind("cancel", 0, [&crate::asyncio::names().msg])?;
