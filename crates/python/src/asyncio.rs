@@ -60,6 +60,9 @@ pub struct Asyncio {
     pub cancelled_error: Obj,
     /// `asyncio.InvalidStateError`.
     pub invalid_state_error: Obj,
+    /// Whether a `StopIteration` set on a future becomes a `RuntimeError`, as from
+    /// 3.11.8 and 3.12.2 on, and is not refused.
+    pub converts_stop_iteration: bool,
     /// `asyncio.iscoroutine`.
     pub iscoroutine: Obj,
     /// `asyncio.get_event_loop`, the native one.
@@ -129,6 +132,11 @@ impl Registry {
     }
 }
 
+fn converts_stop_iteration() -> PyResult<bool> {
+    let version = import(c"sys")?.attr(c"hexversion")?.to_i64()?;
+    Ok(version >= if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f0 })
+}
+
 static ASYNCIO: Global<Asyncio> = Global::new();
 
 impl Asyncio {
@@ -158,6 +166,7 @@ impl Asyncio {
                 .attr(c"TRY_NATIVE")?,
             cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
             invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
+            converts_stop_iteration: converts_stop_iteration()?,
             iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
             get_event_loop: native.attr(c"get_event_loop")?,
             future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,

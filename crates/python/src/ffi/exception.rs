@@ -120,15 +120,15 @@ pub fn thrown(first: &Obj, value: Option<&Obj>, traceback: Option<&Obj>) -> Rais
         }
     }
     if first.is_exception_class() {
-        let owned = |object: Option<&Obj>| {
-            object.map_or(ptr::null_mut(), |object| object.clone().into_ptr())
-        };
-        // SAFETY: gives three references away, of which the last two may be null;
-        // the class is one of exceptions. Taking it out makes an instance of it.
-        unsafe {
-            py::PyErr_Restore(first.clone().into_ptr(), owned(value), owned(traceback));
-        }
+        // SAFETY: both are alive, or the value is null; the class is one of
+        // exceptions. Taking the exception out makes it an instance.
+        unsafe { py::PyErr_SetObject(first.as_ptr(), value.map_or(ptr::null_mut(), Obj::as_ptr)) };
         let exception = Raised::already_set().take();
+        if traceback.is_some()
+            && let Err(raised) = exception.set_traceback(traceback)
+        {
+            return raised;
+        }
         return Raised::restore(exception);
     }
     if !first.is_exception() {

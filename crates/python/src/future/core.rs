@@ -167,10 +167,11 @@ impl FutureCore {
         if !exception.is_exception() {
             return Err(Raised::type_error("invalid exception object"));
         }
-        if exception.is_stop_iteration(!cfg!(Py_3_12)) {
+        let converts = Asyncio::get().converts_stop_iteration;
+        if exception.is_stop_iteration(!converts) {
             const REFUSED: &str =
                 "StopIteration interacts badly with generators and cannot be raised into a Future";
-            if !cfg!(Py_3_12) {
+            if !converts {
                 return Err(Raised::type_error(REFUSED));
             }
             let wrapped = runtime_error(REFUSED)?;
