@@ -4,7 +4,7 @@ import asyncio
 from asyncio import transports
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -19,6 +19,11 @@ class Handle(asyncio.Handle):
 @final
 class TimerHandle(asyncio.TimerHandle):
     def get_context(self) -> Context: ...
+
+_T = TypeVar("_T")
+
+class Future(asyncio.Future[_T]): ...
+class Task(asyncio.Task[_T]): ...
 
 # At run time its base is `object`: `batuta.EventLoop` puts it before
 # `asyncio.BaseEventLoop`, whose methods it has.

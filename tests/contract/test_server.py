@@ -260,7 +260,15 @@ def test_running_out_of_file_descriptors_pauses_accepting_and_recovers(run: Run)
                     return False
 
             await until(answered)  # stock tries again after a second
+            client.shutdown(socket.SHUT_WR)
+
+            def closed() -> bool:
+                try:
+                    return client.recv(100) == b""
+                except BlockingIOError:
+                    return False
+
+            await until(closed)
             client.close()
-            await turns(5)
 
     run(main)

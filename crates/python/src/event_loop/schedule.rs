@@ -3,7 +3,6 @@
 
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::class_of;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::future::Future;
 use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
@@ -71,12 +70,7 @@ impl NativeLoop {
 
     /// `call_soon(callback, future, context=context)` of a native future, on an
     /// open loop that is not in debug mode.
-    pub fn soon(
-        this: &Py<Self>,
-        callback: &Obj,
-        future: &Obj,
-        context: &Obj,
-    ) -> PyResult<()> {
+    pub fn soon(this: &Py<Self>, callback: &Obj, future: &Obj, context: &Obj) -> PyResult<()> {
         if is_task_step(callback) && !context.is_none() {
             let (callable, context) = (callback.clone(), context.clone());
             this.push(Ready::TaskStep { callable, future: Some(future.clone()), context });
@@ -85,13 +79,12 @@ impl NativeLoop {
         Self::schedule(this, callback, std::slice::from_ref(future), Some(context)).map(drop)
     }
 
-    /// Whether nobody has replaced `call_soon` in this loop's class, so that what
-    /// is native may put entries into the queue without calling it.
+    /// Whether nobody has replaced `call_soon` of this loop or in its class, so that
+    /// what is native may put entries into the queue without calling it.
     pub fn schedules_natively(this: &Py<Self>) -> bool {
-        let call_soon = &names().call_soon;
-        let own = class_of::<Self>().and_then(|class| class.getattr(call_soon));
-        match this.as_obj().class().getattr(call_soon).and_then(|found| Ok(found.is(&own?))) {
-            Ok(same) => same,
+        match this.as_obj().getattr(&names().call_soon) {
+            // The only built-in function of that name that a native loop can have.
+            Ok(found) => found.builtin_function().is_some_and(|(_, name)| name == c"call_soon"),
             Err(raised) => {
                 raised.clear();
                 false
@@ -210,6 +203,7 @@ impl NativeLoop {
     }
 }
 
+#[cfg_attr(not(Py_3_14), expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on"))]
 /// The keywords of `create_task`, if there are no others than each version knows.
 fn task_keywords<'a>(args: &Args<'a>) -> PyResult<Option<TaskArgs<'a>>> {
     #[cfg(Py_3_14)]

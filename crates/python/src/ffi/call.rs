@@ -67,37 +67,6 @@ impl Obj {
         unsafe { Self::from_new(py::PyObject_Call(self.as_ptr(), args.as_ptr(), ptr::null_mut())) }
     }
 
-    /// `self(positional, name=value, …)`, one positional argument and keywords
-    /// whose names are a tuple of strings.
-    pub fn call_keywords<const N: usize>(
-        &self,
-        positional: Option<&Obj>,
-        names: &Obj,
-        values: [&Obj; N],
-    ) -> PyResult<Obj> {
-        const MOST: usize = 8;
-        const { assert!(N + 2 <= MOST) };
-        let mut argv = [ptr::null_mut(); MOST];
-        let nargs = usize::from(positional.is_some());
-        if let Some(positional) = positional {
-            argv[1] = positional.as_ptr();
-        }
-        for (index, value) in values.iter().enumerate() {
-            argv[1 + nargs + index] = value.as_ptr();
-        }
-        debug_assert_eq!(names.len().ok(), Some(N));
-        // SAFETY: the borrows keep the arguments alive; the place before the
-        // first is spare; there are as many values as names.
-        unsafe {
-            Self::from_new(py::PyObject_Vectorcall(
-                self.as_ptr(),
-                argv.as_ptr().add(1),
-                nargs | py::PY_VECTORCALL_ARGUMENTS_OFFSET,
-                names.as_ptr(),
-            ))
-        }
-    }
-
     /// `self.name(*args, keyword=value)`; `keywords` is a tuple of one name.
     pub fn call_method_with<const N: usize>(
         &self,

@@ -56,10 +56,8 @@ impl Obj {
         let none = Obj::none();
         let traceback = traceback.unwrap_or(&none);
         // SAFETY: both are alive.
-        Raised::check(unsafe {
-            py::PyException_SetTraceback(self.as_ptr(), traceback.as_ptr())
-        })
-        .map(drop)
+        Raised::check(unsafe { py::PyException_SetTraceback(self.as_ptr(), traceback.as_ptr()) })
+            .map(drop)
     }
 
     /// `raise self from cause`, without raising.

@@ -312,11 +312,7 @@ impl<T: NativeType> Bindable<T> {
     pub fn bind(&self, this: &Py<T>) -> PyResult<Obj> {
         // SAFETY: the definition is leaked; the function holds `this`.
         unsafe {
-            Obj::from_new(py::PyCFunction_NewEx(
-                self.0,
-                this.as_obj().as_ptr(),
-                ptr::null_mut(),
-            ))
+            Obj::from_new(py::PyCFunction_NewEx(self.0, this.as_obj().as_ptr(), ptr::null_mut()))
         }
     }
 

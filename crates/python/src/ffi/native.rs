@@ -143,16 +143,6 @@ impl<T: NativeType> Deref for Py<T> {
     }
 }
 
-/// The type object of `T`; an error before [`define`].
-pub fn class_of<T: NativeType>() -> PyResult<Obj> {
-    let class = T::cell().class();
-    if class.is_null() {
-        return Err(Raised::runtime_error("a native type is used before it is made"));
-    }
-    // SAFETY: the cell holds a reference for ever.
-    Ok(unsafe { Obj::from_borrowed(class.cast()) })
-}
-
 impl<T: NativeType> Py<T> {
     /// Makes an instance of exactly the native type.
     #[inline]

@@ -182,9 +182,8 @@ impl Obj {
     /// `self.name = value`.
     pub fn setattr(&self, name: &Name, value: &Self) -> PyResult<()> {
         // SAFETY: all three are alive.
-        let status = unsafe {
-            py::PyObject_SetAttr(self.as_ptr(), name.as_obj().as_ptr(), value.as_ptr())
-        };
+        let status =
+            unsafe { py::PyObject_SetAttr(self.as_ptr(), name.as_obj().as_ptr(), value.as_ptr()) };
         Raised::check(status).map(drop)
     }
 

@@ -113,16 +113,19 @@ impl Callbacks {
         slice.iter()
     }
 
-    /// Keeps those that `keep` says.
-    fn retain(&mut self, keep: impl Fn(&Callback) -> bool) {
-        *self = match std::mem::take(self) {
-            Self::One(callback) if keep(&callback) => Self::One(callback),
-            Self::Many(mut callbacks) => {
-                callbacks.retain(keep);
-                if callbacks.is_empty() { Self::None } else { Self::Many(callbacks) }
-            }
-            _ => Self::None,
+    /// Takes out those that `which` says; the caller drops them when its borrow
+    /// has ended.
+    fn extract(&mut self, which: impl Fn(&Callback) -> bool) -> Vec<Callback> {
+        let all = match std::mem::take(self) {
+            Self::None => Vec::new(),
+            Self::One(callback) => vec![callback],
+            Self::Many(callbacks) => callbacks,
         };
+        let (out, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(which);
+        if !kept.is_empty() {
+            *self = Self::Many(kept);
+        }
+        out
     }
 }
 
@@ -156,12 +159,11 @@ impl FutureCore {
                 equal.push(callback.clone());
             }
         }
-        let count = self.callbacks.borrow().iter().filter(|one| among(&equal, one)).count();
-        if count > 0 {
-            self.callbacks.borrow_mut().retain(|one| !among(&equal, one));
+        if equal.is_empty() {
+            return Ok(0);
         }
-        // `before` and `equal` are dropped last: what dies may look here.
-        Ok(count)
+        let removed = self.callbacks.borrow_mut().extract(|one| among(&equal, one));
+        Ok(removed.len())
     }
 }
 

@@ -161,8 +161,7 @@ impl FutureCore {
     /// Sets an exception and schedules the callbacks of `this`.
     pub fn set_exception(&self, this: &Obj, given: &Obj) -> PyResult<()> {
         self.check_pending()?;
-        let mut exception =
-            if given.is_exception_class() { given.call0()? } else { given.clone() };
+        let mut exception = if given.is_exception_class() { given.call0()? } else { given.clone() };
         self.check_pending()?;
         if !exception.is_exception() {
             return Err(Raised::type_error("invalid exception object"));

@@ -24,9 +24,11 @@ fn add_done_callback<T: HasFuture>(this: &Py<T>, args: &Args<'_>) -> PyResult<()
 /// Adds the shared methods to a table.
 pub fn methods<T: HasFuture>(methods: Methods<T>) -> Methods<T> {
     methods
-        .noargs(c"result", c"Return the result, or raise the exception that was set.", |this: &Py<T>| {
-            this.future().result()
-        })
+        .noargs(
+            c"result",
+            c"Return the result, or raise the exception that was set.",
+            |this: &Py<T>| this.future().result(),
+        )
         .noargs(c"exception", c"Return the exception that was set, or None.", |this: &Py<T>| {
             this.future().exception()
         })

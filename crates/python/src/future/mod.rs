@@ -115,17 +115,15 @@ impl Future {
 
 /// The future or task that a result is set on.
 fn settled(this: &Obj, method: &str) -> PyResult<Awaited> {
-    let awaited = match Py::<Future>::from_instance(this) {
-        Some(future) => Awaited::Future(future.clone()),
-        None => match Py::<Task>::from_instance(this) {
-            Some(task) => Awaited::Task(task.clone()),
-            None => {
-                let class = this.type_name();
-                return Err(Raised::type_error(&format!(
-                    "{method}() of a native Future does not apply to a {class:?} object"
-                )));
-            }
-        },
+    let awaited = if let Some(future) = Py::<Future>::from_instance(this) {
+        Awaited::Future(future.clone())
+    } else if let Some(task) = Py::<Task>::from_instance(this) {
+        Awaited::Task(task.clone())
+    } else {
+        let class = this.type_name();
+        return Err(Raised::type_error(&format!(
+            "{method}() of a native Future does not apply to a '{class}' object"
+        )));
     };
     awaited.core().check_alive()?;
     Ok(awaited)
@@ -170,12 +168,11 @@ impl NativeType for Future {
     }
 
     fn methods() -> Methods<Self> {
-        methods(Methods::new())
-            .args(c"cancel", CANCEL, |this: &Py<Self>, args: &Args<'_>| {
-                this.0.check_alive()?;
-                let [message] = args.bind("cancel", 0, [&crate::asyncio::names().msg])?;
-                this.0.cancel(this.as_obj(), message.cloned())
-            })
+        methods(Methods::new()).args(c"cancel", CANCEL, |this: &Py<Self>, args: &Args<'_>| {
+            this.0.check_alive()?;
+            let [message] = args.bind("cancel", 0, [&crate::asyncio::names().msg])?;
+            this.0.cancel(this.as_obj(), message.cloned())
+        })
     }
 
     fn properties() -> Properties<Self> {

@@ -10,7 +10,8 @@ use super::{Task, registry};
 
 /// `Task.__doc__`.
 #[cfg(Py_3_12)]
-pub const DOC: &CStr = c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n\
+pub const DOC: &CStr =
+    c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n\
     A coroutine that runs in an event loop. See asyncio.Task.";
 #[cfg(not(Py_3_12))]
 /// `Task.__doc__`.
@@ -25,6 +26,7 @@ pub struct TaskArgs<'a> {
     /// Its context.
     pub context: Option<&'a Obj>,
     /// Whether its first step is made at once.
+    #[cfg_attr(not(Py_3_12), expect(dead_code, reason = "new in 3.12"))]
     pub eager_start: bool,
 }
 
@@ -91,9 +93,7 @@ fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
     this.coro.set(Some(coro.clone()));
     this.set_name(args.name.and_then(Obj::non_none))?;
     #[cfg(Py_3_12)]
-    if args.eager_start
-        && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()?
-    {
+    if args.eager_start && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()? {
         return start_eagerly(this);
     }
     Task::schedule_step(this, None)?;

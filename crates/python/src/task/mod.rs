@@ -60,9 +60,10 @@ struct WakeupFunction(Bindable<Task>);
 impl Task {
     /// Makes what tasks need; once, at import.
     pub fn prepare() {
-        WAKEUP.set(WakeupFunction(Bindable::new(c"task_wakeup", |this: &Py<Self>, future: &Obj| {
-            Self::wakeup(this, future)
-        })));
+        WAKEUP
+            .set(WakeupFunction(Bindable::new(c"task_wakeup", |this: &Py<Self>, future: &Obj| {
+                Self::wakeup(this, future)
+            })));
     }
 
     /// The function to be called with the future that the task waits for.
@@ -101,7 +102,8 @@ impl Task {
     }
 
     fn finalize(this: &Py<Self>) {
-        let reported = registry::forget(this)
+        let known = if this.core.is_pending() { registry::forget(this) } else { Ok(()) };
+        let reported = known
             .and_then(|()| this.report_pending(this.as_obj()))
             .and_then(|()| this.core.finalize(this.as_obj()));
         if let Err(raised) = reported {

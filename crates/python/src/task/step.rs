@@ -36,9 +36,7 @@ impl Task {
                 Ok(Outcome::Exception(exception)) => Err(exception),
                 Err(raised) => Err(raised.take()),
             },
-            None => {
-                future.call_method0(&names().result).map(drop).map_err(Raised::take)
-            }
+            None => future.call_method0(&names().result).map(drop).map_err(Raised::take),
         };
         Self::step(this, outcome.err())
     }

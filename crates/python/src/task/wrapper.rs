@@ -55,7 +55,6 @@ impl NativeType for TaskStep {
     }
 
     fn properties() -> Properties<Self> {
-        Properties::new()
-            .get(c"__self__", |this: &Py<Self>| Ok(this.task.as_obj().clone()))
+        Properties::new().get(c"__self__", |this: &Py<Self>| Ok(this.task.as_obj().clone()))
     }
 }
