@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format conformance bench docs wheel clean
+.PHONY: help setup run test lint format conformance bench bench-quick docs wheel clean
 
 VENV ?= .venv
 export VENV
@@ -15,10 +15,11 @@ endif
 
 APP ?=
 ARGS ?=
+ONLY ?=
 
 help: ## list the commands
 	@printf 'Batuta: asyncio'"'"'s event loop, re-implemented in Rust\n\n'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@printf '\nPYTHON=python3.13 chooses the interpreter of a new environment, VENV=path its place.\n'
 
 setup: ## make the environment and build Batuta into it
@@ -49,9 +50,13 @@ conformance: ## run CPython's own asyncio tests on Batuta
 	@tools/setup.sh
 	@$(VENV)/bin/python -m tests.conformance $(ARGS)
 
-bench: ## measure against asyncio and other event loops, side by side
+bench: ## measure against other event loops, side by side; ONLY=echo_64,timers for a few rows
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches $(ARGS)
+	@$(VENV)/bin/python -m benches $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-quick: ## the same with little work per row: a first look, nothing to quote
+	@tools/setup.sh bench
+	@$(VENV)/bin/python -m benches --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: ## check the links and the Python examples of the documentation
 	@tools/setup.sh

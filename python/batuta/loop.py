@@ -13,6 +13,7 @@ by one thread; other threads use ``call_soon_threadsafe()``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -53,32 +54,17 @@ _BORROWED: Final = (
     *(("_child_watcher_callback", "_make_subprocess_transport") * (sys.version_info >= (3, 14))),
     "_check_signal",
     "_handle_signal",
-    "_sock_accept",
     "_sock_connect",
     "_sock_connect_cb",
-    "_sock_read_done",
-    "_sock_recv",
-    "_sock_recv_into",
-    "_sock_recvfrom",
-    "_sock_recvfrom_into",
-    "_sock_sendall",
     "_sock_sendfile_native",
     "_sock_sendfile_native_impl",
     "_sock_sendfile_update_filepos",
     "_sock_add_cancellation_callback",
-    "_sock_sendto",
     "_sock_write_done",
     "_start_serving",
     "create_unix_connection",
     "create_unix_server",
-    "sock_accept",
     "sock_connect",
-    "sock_recv",
-    "sock_recv_into",
-    "sock_recvfrom",
-    "sock_recvfrom_into",
-    "sock_sendall",
-    "sock_sendto",
 )
 
 
@@ -126,7 +112,6 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         self._check_running()
         self._set_coroutine_origin_tracking(self._debug)
         former_hooks = sys.get_asyncgen_hooks()
-        former_wakeup_fd = None
         try:
             self._thread_id = threading.get_ident()
             sys.set_asyncgen_hooks(
@@ -134,14 +119,13 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
                 finalizer=self._asyncgen_finalizer_hook,
             )
             events._set_running_loop(self)
-            former_wakeup_fd = self._watch_signals()
+            self._watch_signals()
             if type(self)._run_once is _NATIVE_RUN_ONCE and "_run_once" not in self.__dict__:
                 self._run_turns()
             else:
                 self._run_patched_turns()
         finally:
-            if former_wakeup_fd is not None:
-                self._unwatch_signals(former_wakeup_fd)
+            self._unwatch_signals()
             self._stopping = False
             self._thread_id = None
             events._set_running_loop(None)
@@ -178,28 +162,42 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
                 stacklevel=2,
             )
             self._signal_handlers.clear()
-        asyncio.BaseEventLoop.close(self)
-        self._csock = None
-        self._close_native()
+        try:
+            asyncio.BaseEventLoop.close(self)
+        finally:
+            self._forget_signals()
+            self._csock = None
+            self._close_native()
 
     # Signals: CPython's C handler writes each signal's number to our pipe. The
     # pipe is watched whenever the loop runs in the main thread, with or without
     # handlers, so that a signal that arrives just before the loop goes to sleep
     # wakes it, and Ctrl-C is never lost.
 
-    def _watch_signals(self) -> int | None:
+    def _watch_signals(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            return None
-        former = signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
+            return
+        try:
+            former = signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
+        except ValueError:
+            return  # The main thread of `threading`, not the interpreter's.
         if former not in (-1, self._signal_fd):
             # Somebody else's: theirs stays.
             signal.set_wakeup_fd(former, warn_on_full_buffer=False)
-            return None
-        return former
 
-    def _unwatch_signals(self, former: int) -> None:
+    def _unwatch_signals(self) -> None:
+        # Handlers stay in force between runs.
         if not self._signal_handlers:
-            signal.set_wakeup_fd(former)
+            self._forget_signals()
+
+    def _forget_signals(self) -> None:
+        """Take our pipe back from the interpreter if it is the one in use."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        with contextlib.suppress(ValueError, OSError):
+            former = signal.set_wakeup_fd(-1)
+            if former not in (-1, self._signal_fd):
+                signal.set_wakeup_fd(former)
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Ts]], Any], *args: *_Ts

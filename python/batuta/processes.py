@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from batuta.loop import EventLoop
 
-_UnixSubprocessTransport: Any = getattr(unix_events, "_UnixSubprocessTransport")  # noqa: B009
+# typeshed knows few of its private names.
+_stock: Any = unix_events
 
 # `_child_watcher_callback(pid, returncode, transport)` of asyncio's watchers.
 _Callback = Callable[..., object]
@@ -73,9 +74,9 @@ def make_watcher(loop: EventLoop) -> Any:
     """
     if sys.version_info < (3, 14):
         return ChildWatcher(loop)
-    pidfd = unix_events.can_use_pidfd()
-    name = "_PidfdChildWatcher" if pidfd else "_ThreadedChildWatcher"
-    return getattr(unix_events, name)()
+    if _stock.can_use_pidfd():
+        return _stock._PidfdChildWatcher()
+    return _stock._ThreadedChildWatcher()
 
 
 def _reap(pid: int) -> int:
@@ -102,7 +103,7 @@ def _chosen_watcher() -> Any:
             watcher = events.get_child_watcher()
         except NotImplementedError:
             return None
-    own = (unix_events.ThreadedChildWatcher, unix_events.PidfdChildWatcher)
+    own = (_stock.ThreadedChildWatcher, _stock.PidfdChildWatcher)
     return None if type(watcher) in own else watcher
 
 
@@ -157,7 +158,7 @@ async def _start(
     kwargs: dict[str, Any],
 ) -> asyncio.SubprocessTransport:
     waiter = loop.create_future()
-    transport = _UnixSubprocessTransport(
+    transport = _stock._UnixSubprocessTransport(
         loop,
         protocol,
         args,

@@ -77,6 +77,12 @@ impl<O> Registry<O> {
         Some(owner)
     }
 
+    /// Whether the table reaches as far as `fd`. Before it grows, somebody should
+    /// make sure that there is such a descriptor: the number is the user's.
+    pub fn reaches(&self, fd: RawFd) -> bool {
+        usize::try_from(fd).is_ok_and(|fd| fd < self.by_fd.len())
+    }
+
     /// How many descriptors are owned.
     pub fn len(&self) -> usize {
         self.owned

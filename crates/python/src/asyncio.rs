@@ -10,18 +10,16 @@ use crate::ffi::object::Obj;
 declare_names! {
     /// Attribute and keyword names used at run time.
     pub struct Names {
-        _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled, _check_callback,
-        _check_thread, _conn_lost, _detach, _handle_signal, _run, _start_reading, _transports,
-        _watch_reader,
-        add_done_callback, buffer_updated, call_exception_handler, cancelled, close,
-        connection_lost, connection_made, context, create_future, data_received, done,
-        eof_received, exception, fileno, get_buffer, handle, message, name, pause_writing,
-        protocol, resume_writing, set_exception, set_result, source_traceback, transport,
-        datagram_received, error_received, flags, high, low, __await__, send, throw,
-        extra, waiter, server, debug, info, warning, address, pause_reading,
-        addr, data, recvfrom, sendto, _retry_sending,
-        _loop, call_soon, cancel, coro, eager_start, file, future, get_debug,
-        get_loop, is_running, limit, msg, result, task,
+        __await__, _add_callback, _asyncio_future_blocking, _call_connection_lost, _cancelled,
+        _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _retry_sending, _run,
+        _start_reading, _transports, _watch_reader, addr, address, buffer_updated,
+        call_exception_handler, close, connection_lost, connection_made, context, data,
+        data_received, datagram_received, debug, done, eof_received, error_received, exception,
+        extra, fileno, get_buffer, handle, high, info, low, message, name, pause_writing, protocol,
+        recvfrom, resume_writing, send, sendto, server, set_exception, set_result, source_traceback,
+        transport, waiter, warning,
+        _loop, add_done_callback, call_soon, cancel, coro, eager_start, file, future, get_debug,
+        get_loop, is_running, limit, msg, result, task, throw,
     }
 }
 
@@ -54,6 +52,9 @@ pub struct Asyncio {
     pub set_nodelay: Obj,
     /// `asyncio.constants._SendfileMode.TRY_NATIVE`.
     pub sendfile_try_native: Obj,
+    /// Whether `format_helpers._format_callback_source` takes `debug=` (it came
+    /// with a patch release of 3.13).
+    pub formats_by_debug: bool,
     /// `sys._getframe`.
     pub getframe: Obj,
     /// `asyncio.CancelledError`.
@@ -175,6 +176,11 @@ impl Asyncio {
             loop_name: Name::intern(c"loop")?,
             msg_keyword: keywords(&["msg"])?,
             context_keyword: keywords(&["context"])?,
+            formats_by_debug: import(c"asyncio.format_helpers")?
+                .attr(c"_format_callback_source")?
+                .attr(c"__code__")?
+                .attr(c"co_kwonlyargcount")?
+                .is_true()?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
         });

@@ -5,11 +5,13 @@
 //! `event_loop` put the engine behind asyncio's names. No raw CPython call
 //! stands outside `ffi`.
 
+mod address;
 mod asyncio;
 mod event_loop;
 mod ffi;
 mod future;
 mod handle;
+mod sock;
 mod task;
 mod transport;
 
@@ -27,12 +29,13 @@ fn fill(module: &Obj) -> PyResult<()> {
     let panic_error = ffi::module::new_exception(
         c"batuta._batuta.PanicError",
         c"A bug in Batuta: Rust code panicked.",
-        &raw const pyo3_ffi::PyExc_RuntimeError,
+        ffi::error::runtime_error_class(),
     )?;
     ffi::method::PANIC_ERROR.set(panic_error);
     add(module, c"PanicError", ffi::method::PANIC_ERROR.get())?;
     ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
+    sock::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -65,15 +68,8 @@ fn fill(module: &Obj) -> PyResult<()> {
         new_class("DatagramBase", &[flow_control.clone(), transports.attr(c"DatagramTransport")?])?;
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
+    add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
-    add_function(
-        module,
-        c"_park_threads",
-        c"Send the loops of other threads to sleep for ever: the interpreter ends.",
-        |_: &Args<'_>| ffi::exit::park_threads(),
-    )?;
-    let hook = module.attr(c"_park_threads")?;
-    import(c"atexit")?.attr(c"register")?.call1(&hook)?;
     add_function(
         module,
         c"_panic_for_tests",

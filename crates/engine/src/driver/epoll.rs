@@ -35,11 +35,12 @@ impl EventBuffer {
         self.raw.iter().map(|raw| {
             let (flags, data) = (raw.flags, raw.data);
             let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-            let closed = broken || flags.contains(EventFlags::RDHUP);
+            let unusual = flags.intersects(EventFlags::RDHUP | EventFlags::PRI);
+            let closed = broken || unusual;
             Event {
                 token: Token::unpack(data.u64()),
                 readiness: Readiness {
-                    read: closed || flags.intersects(EventFlags::IN | EventFlags::PRI),
+                    read: closed || flags.contains(EventFlags::IN),
                     write: broken || flags.contains(EventFlags::OUT),
                     closed,
                 },
@@ -60,7 +61,7 @@ impl Epoll {
     fn flags(interest: Interest, trigger: Trigger) -> EventFlags {
         let mut flags = match trigger {
             Trigger::Level => EventFlags::empty(),
-            Trigger::Edge => EventFlags::ET | EventFlags::RDHUP,
+            Trigger::Edge => EventFlags::ET | EventFlags::RDHUP | EventFlags::PRI,
         };
         flags.set(EventFlags::IN, interest.read);
         flags.set(EventFlags::OUT, interest.write);
@@ -92,6 +93,11 @@ fn borrow<'fd>(fd: RawFd) -> io::Result<BorrowedFd<'fd>> {
     // SAFETY: the borrow lasts for one `epoll_ctl`, which takes any number and
     // answers `EBADF` where no descriptor is behind it; it is never -1.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// `EBADF` unless `fd` is an open descriptor.
+pub fn check_open(fd: RawFd) -> io::Result<()> {
+    io::fcntl_getfd(borrow(fd)?).map(drop)
 }
 
 impl Driver for Epoll {

@@ -19,7 +19,7 @@ use std::os::fd::RawFd;
 
 use rustix::io;
 
-pub use epoll::{Epoll, EventBuffer};
+pub use epoll::{Epoll, EventBuffer, check_open};
 
 /// Names a registration: descriptor and generation. A descriptor's number is
 /// reused by the system; the generation tells the tenants apart, so an event
@@ -68,8 +68,8 @@ pub struct Readiness {
     pub read: bool,
     /// A write will not block (room, or an error).
     pub write: bool,
-    /// The peer has finished sending, or the connection is broken: after the
-    /// data that is there, a read returns end of file or the error.
+    /// The peer has finished sending, or the connection is broken, or urgent data
+    /// is about: read until a read would block, whatever a short read says.
     pub closed: bool,
 }
 

@@ -50,8 +50,10 @@ impl Owner {
 
 /// Which callback of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub enum Side {
+    /// The one of `add_reader`.
     Read,
+    /// The one of `add_writer`.
     Write,
 }
 
@@ -72,12 +74,19 @@ fn interest(owner: &Owner) -> Interest {
     }
 }
 
+fn is_handle(place: Option<&Py<Handle>>, handle: &Py<Handle>) -> bool {
+    place.is_some_and(|here| here.as_obj().is(handle.as_obj()))
+}
+
 /// The number of an int or of an object with `fileno()`.
 fn number(file: &Obj) -> PyResult<i64> {
     if file.is_int() {
         return file.to_i64();
     }
     file.call_method0(&names().fileno).and_then(|number| number.to_i64()).map_err(|raised| {
+        if !raised.says_unsuitable() {
+            return raised;
+        }
         raised.clear();
         Raised::value_error(&format!("Invalid file object: {}", file.repr_lossy()))
     })
@@ -112,8 +121,17 @@ impl Py<NativeLoop> {
         armed.map_err(Raised::os_error)
     }
 
+    /// Raises unless the table of owners may grow as far as `fd`.
+    fn check_open(&self, fd: RawFd) -> PyResult<()> {
+        if self.registry.borrow().reaches(fd) {
+            return Ok(());
+        }
+        batuta_engine::driver::check_open(fd).map_err(Raised::os_error)
+    }
+
     fn add_callback(&self, fd: RawFd, which: Side, handle: &Py<Handle>) -> PyResult<()> {
         self.check_closed()?;
+        self.check_open(fd)?;
         let mut former = None;
         let (token, wanted, known) = {
             let mut registry = self.registry.borrow_mut();
@@ -184,6 +202,7 @@ impl Py<NativeLoop> {
     /// Gives a descriptor to a transport, whose events it gets from now on.
     /// Former user callbacks are cancelled, as a second `add_reader` would.
     pub fn adopt_fd(&self, fd: RawFd, transport: AnyTransport) -> PyResult<()> {
+        self.check_open(fd)?;
         let wanted = transport.interest();
         let inserted = self.registry.borrow_mut().insert(fd, Owner::Transport(transport));
         let Some((token, former)) = inserted else {
@@ -222,14 +241,15 @@ impl Py<NativeLoop> {
 
     /// `RuntimeError` if a transport that is not closing uses the descriptor.
     pub fn ensure_no_transport(&self, file: &Obj, fd: RawFd) -> PyResult<()> {
-        let transport = match self.registry.borrow().get(fd) {
-            Some(Owner::Transport(transport)) => transport.to_obj(),
-            Some(Owner::Waker | Owner::Signals) => {
-                return Err(Raised::runtime_error(&format!(
-                    "File descriptor {fd} belongs to the event loop"
-                )));
-            }
+        let owner = match self.registry.borrow().get(fd) {
+            Some(Owner::Transport(transport)) => Some(transport.to_obj()),
+            Some(Owner::Waker | Owner::Signals) => None,
             _ => return Ok(()),
+        };
+        let Some(transport) = owner else {
+            return Err(Raised::runtime_error(&format!(
+                "File descriptor {fd} belongs to the event loop"
+            )));
         };
         if transport.attr(c"is_closing")?.call0()?.is_true()? {
             return Ok(());
@@ -274,6 +294,32 @@ impl Py<NativeLoop> {
         let handle = Py::new(Handle(core))?;
         self.add_callback(fd, which, &handle)?;
         Ok(if user { Obj::none() } else { handle.into_obj() })
+    }
+
+    /// Watches the descriptor of a `sock_*` call's socket in the place of a reader
+    /// or writer; returns what [`Self::unwatch`] wants to know.
+    pub fn watch(&self, sock: &Obj, which: Side, callback: &Obj) -> PyResult<(RawFd, Py<Handle>)> {
+        let number = sock.call_method0(&names().fileno)?;
+        let fd = fileno(&number)?;
+        self.ensure_no_transport(&number, fd)?;
+        self.check_closed()?;
+        let core = Core::new(self, callback, &[], None)?;
+        if self.debug.get() {
+            core.trace()?;
+        }
+        let handle = Py::new(Handle(core))?;
+        self.add_callback(fd, which, &handle)?;
+        Ok((fd, handle))
+    }
+
+    /// Ends a watch, unless the descriptor's number has gone to another since.
+    pub fn unwatch(&self, fd: RawFd, which: Side, handle: &Py<Handle>) -> PyResult<()> {
+        let ours = match (self.registry.borrow().get(fd), which) {
+            (Some(Owner::User { reader, .. }), Side::Read) => is_handle(reader.as_ref(), handle),
+            (Some(Owner::User { writer, .. }), Side::Write) => is_handle(writer.as_ref(), handle),
+            _ => false,
+        };
+        if ours { self.remove_callback(fd, which).map(drop) } else { Ok(()) }
     }
 
     fn remove(&self, file: &Obj, which: Side, user: bool) -> PyResult<bool> {

@@ -39,7 +39,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
 use crate::transport::{DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport};
 
-pub use fds::Owner;
+pub use fds::{Owner, Side};
 pub use ready::Ready;
 
 /// What the loop has of the system: gone after `close()`.
@@ -63,12 +63,18 @@ pub struct NativeLoop {
     pub registry: RefCell<Registry<Owner>>,
     /// Debug mode.
     pub debug: Cell<bool>,
+    /// Counts the turns.
+    pub turn: Cell<u64>,
+    /// Whether the last `sock_recv` brought much, so that the next one may.
+    pub large_sock_reads: Cell<bool>,
     io: RefCell<Option<Rc<Io>>>,
     events: Cell<EventBuffer>,
     read_buffer: Cell<Vec<u8>>,
     budget: RefCell<PollBudget>,
     /// Whether the loop's thread waits (or is about to) without the lock.
     polling: Cell<bool>,
+    /// The signal pipe has something.
+    signalled: Cell<bool>,
     stopping: Cell<bool>,
     closed: Cell<bool>,
     slow_callback_duration: Cell<f64>,
@@ -93,11 +99,14 @@ impl NativeLoop {
             timers: RefCell::default(),
             registry: RefCell::default(),
             debug: Cell::new(false),
+            turn: Cell::new(0),
+            large_sock_reads: Cell::new(false),
             io: RefCell::new(None),
             events: Cell::default(),
             read_buffer: Cell::default(),
             budget: RefCell::default(),
             polling: Cell::new(false),
+            signalled: Cell::new(false),
             stopping: Cell::new(false),
             closed: Cell::new(false),
             slow_callback_duration: Cell::new(0.1),
@@ -285,7 +294,7 @@ impl NativeType for NativeLoop {
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);
-        fds::methods(schedule::methods(methods))
+        crate::sock::methods(fds::methods(schedule::methods(methods)))
     }
 
     fn properties() -> Properties<Self> {

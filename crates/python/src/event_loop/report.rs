@@ -143,18 +143,17 @@ impl NativeLoop {
 }
 
 /// Callback and arguments as asyncio shows them in messages.
-#[cfg_attr(not(Py_3_14), expect(unused_variables, reason = "asked for from 3.14 on"))]
 fn callback_source(core: &Core, debug: bool) -> PyResult<String> {
     let Some(callback) = core.callback() else { return Ok("<cancelled>".to_owned()) };
-    let format = Asyncio::get().format_helpers.attr(c"_format_callback_source")?;
+    let asyncio = Asyncio::get();
+    let format = asyncio.format_helpers.attr(c"_format_callback_source")?;
     let args = core.args_tuple()?;
-    #[cfg(Py_3_14)]
-    let text = {
+    let text = if asyncio.formats_by_debug {
         let kwargs = Obj::dict()?;
         kwargs.dict_set(&names().debug, &Obj::bool(debug))?;
         format.call_dict(&[&callback, &args], &kwargs)?
+    } else {
+        format.call2(&callback, &args)?
     };
-    #[cfg(not(Py_3_14))]
-    let text = format.call2(&callback, &args)?;
     text.to_string_lossy()
 }

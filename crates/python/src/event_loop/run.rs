@@ -6,19 +6,18 @@ use rustix::io::Errno;
 
 use crate::asyncio::names;
 use crate::ffi::method::catch_panic;
-use crate::ffi::{Obj, Py, PyResult, Raised, context, exit, gil};
+use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 use crate::task::Task;
 
-use super::{NativeLoop, Owner, Ready};
+use super::{Io, NativeLoop, Owner, Ready};
 
 impl NativeLoop {
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
-        let _running = exit::Running::begin();
         this.budget.borrow_mut().exhaust();
         loop {
-            this.turn()?;
+            this.run_turn()?;
             if this.stopping.get() {
                 return Ok(());
             }
@@ -27,16 +26,15 @@ impl NativeLoop {
 
     /// Runs one turn.
     pub(super) fn run_one_turn(this: &Py<Self>) -> PyResult<()> {
-        let _running = exit::Running::begin();
-        this.turn()
+        this.run_turn()
     }
 }
 
 impl Py<NativeLoop> {
     /// One turn: poll (or skip it within the bound), queue what is due, then run
     /// a snapshot of the queue.
-    fn turn(&self) -> PyResult<()> {
-        exit::checkpoint();
+    fn run_turn(&self) -> PyResult<()> {
+        self.turn.set(self.turn.get().wrapping_add(1));
         let mut now = Instant::now();
         let idle = self.ready.borrow().is_empty();
         if idle || !self.budget.borrow_mut().may_skip(now) {
@@ -84,26 +82,35 @@ impl Py<NativeLoop> {
         } else {
             let driver = &io.driver;
             self.polling.set(true);
-            let waited = exit::asleep(|| driver.wait(&mut events, timeout));
+            let waited = gil::without(|| driver.wait(&mut events, timeout));
             self.polling.set(false);
             waited
         };
         let result = match waited {
-            Ok(()) => events.iter().try_for_each(|event| self.queue_event(event)),
+            Ok(()) => {
+                for event in events.iter() {
+                    self.queue_event(event, &io);
+                }
+                Ok(())
+            }
             Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(Raised::os_error(errno)),
         };
         self.events.set(events);
         result?;
+        // Handlers of signals are Python code and may raise: after everything
+        // else that the wait has brought is in the queue.
+        if self.signalled.replace(false) {
+            self.queue_signals(&io)?;
+        }
         gil::check_signals()
     }
 
     /// Queues what an event calls for.
     #[inline]
-    fn queue_event(&self, event: Event) -> PyResult<()> {
+    fn queue_event(&self, event: Event, io: &Io) {
         let Event { token, readiness } = event;
-        let registry = self.registry.borrow();
-        match registry.resolve(token) {
+        match self.registry.borrow().resolve(token) {
             None => {}
             Some(Owner::Transport(_)) => self.push(Ready::Io(token, readiness)),
             Some(Owner::User { reader, writer }) => {
@@ -118,24 +125,32 @@ impl Py<NativeLoop> {
                     self.push(Ready::Handle(writer.clone()));
                 }
             }
-            Some(Owner::Waker) => self.io()?.waker.drain(),
-            Some(Owner::Signals) => {
-                drop(registry);
-                return self.queue_signals();
-            }
+            Some(Owner::Waker) => io.waker.drain(),
+            Some(Owner::Signals) => self.signalled.set(true),
         }
-        Ok(())
     }
 
     /// Queues the handlers of the signals that have arrived.
     #[cold]
-    fn queue_signals(&self) -> PyResult<()> {
-        let arrived = self.io()?.signals.drain();
-        for signal in arrived {
-            let number = Obj::int(i64::from(signal))?;
-            self.as_obj().call_method1(&names()._handle_signal, &number)?;
+    fn queue_signals(&self, io: &Io) -> PyResult<()> {
+        let mut result = Ok(());
+        for signal in io.signals.drain() {
+            // An exception (Ctrl-C, say) must not lose the signals behind it.
+            let kept = result.map_err(Raised::take);
+            let handled = Obj::int(i64::from(signal)).and_then(|number| {
+                self.as_obj().call_method1(&names()._handle_signal, &number).map(drop)
+            });
+            result = match kept {
+                Ok(()) => handled,
+                Err(exception) => {
+                    if let Err(second) = handled {
+                        second.unraisable(self.as_obj());
+                    }
+                    Err(Raised::restore(exception))
+                }
+            };
         }
-        Ok(())
+        result
     }
 
     /// Runs one entry.

@@ -54,6 +54,22 @@ impl Obj {
     }
 }
 
+impl Obj {
+    /// `memoryview(self)`.
+    pub fn memoryview(&self) -> PyResult<Self> {
+        // SAFETY: the object is alive; new reference or null with an exception.
+        unsafe { Self::from_new(py::PyMemoryView_FromObject(self.as_ptr())) }
+    }
+
+    /// `self[start:]`.
+    pub fn slice_from(&self, start: usize) -> PyResult<Self> {
+        // SAFETY: the object is alive; new reference or null with an exception.
+        unsafe {
+            Self::from_new(py::PySequence_GetSlice(self.as_ptr(), start.cast_signed(), isize::MAX))
+        }
+    }
+}
+
 /// A bytes object of `capacity` bytes that `fill` writes, cut to the number that
 /// `fill` says it has initialised.
 pub fn bytes_filled<E>(

@@ -5,6 +5,7 @@ use std::ptr;
 use pyo3_ffi as py;
 
 use super::error::PyResult;
+use super::exit::{self, surviving};
 use super::names::Name;
 use super::object::Obj;
 
@@ -29,7 +30,9 @@ impl Obj {
         // SAFETY: see above; the place before the first argument is ours.
         unsafe {
             let args = argv.as_mut_ptr().add(1);
-            Self::from_new(py::PyObject_Vectorcall(self.as_ptr(), args, nargs, ptr::null_mut()))
+            Self::from_new(surviving(|| {
+                exit::PyObject_Vectorcall(self.as_ptr(), args, nargs, ptr::null_mut())
+            }))
         }
     }
 
@@ -37,7 +40,7 @@ impl Obj {
     #[inline]
     pub fn call0(&self) -> PyResult<Obj> {
         // SAFETY: no arguments.
-        unsafe { Self::from_new(py::PyObject_CallNoArgs(self.as_ptr())) }
+        unsafe { Self::from_new(surviving(|| exit::PyObject_CallNoArgs(self.as_ptr()))) }
     }
 
     /// `self(a)`.
@@ -64,7 +67,11 @@ impl Obj {
     /// `self(*args)` with a tuple.
     pub fn call_tuple(&self, args: &Obj) -> PyResult<Obj> {
         // SAFETY: both are alive; what is not a tuple raises.
-        unsafe { Self::from_new(py::PyObject_Call(self.as_ptr(), args.as_ptr(), ptr::null_mut())) }
+        unsafe {
+            Self::from_new(surviving(|| {
+                exit::PyObject_Call(self.as_ptr(), args.as_ptr(), ptr::null_mut())
+            }))
+        }
     }
 
     /// `self.name(*args, keyword=value)`; `keywords` is a tuple of one name.
@@ -86,12 +93,14 @@ impl Obj {
         // SAFETY: the borrows keep everything alive; one value goes with the one
         // keyword.
         unsafe {
-            Self::from_new(py::PyObject_VectorcallMethod(
-                name.as_obj().as_ptr(),
-                argv.as_ptr(),
-                N + 1,
-                keywords.as_ptr(),
-            ))
+            Self::from_new(surviving(|| {
+                exit::PyObject_VectorcallMethod(
+                    name.as_obj().as_ptr(),
+                    argv.as_ptr(),
+                    N + 1,
+                    keywords.as_ptr(),
+                )
+            }))
         }
     }
 
@@ -101,12 +110,14 @@ impl Obj {
         // SAFETY: the borrows keep everything alive; `kwargs` is a dict or the
         // call raises.
         unsafe {
-            Self::from_new(py::PyObject_VectorcallDict(
-                self.as_ptr(),
-                argv.as_ptr(),
-                argv.len(),
-                kwargs.as_ptr(),
-            ))
+            Self::from_new(surviving(|| {
+                exit::PyObject_VectorcallDict(
+                    self.as_ptr(),
+                    argv.as_ptr(),
+                    argv.len(),
+                    kwargs.as_ptr(),
+                )
+            }))
         }
     }
 
@@ -133,12 +144,14 @@ impl Obj {
         // SAFETY: private, called with live arguments that the callers' borrows
         // keep alive; no spare place is promised.
         unsafe {
-            Self::from_new(py::PyObject_VectorcallMethod(
-                name.as_obj().as_ptr(),
-                argv.as_ptr(),
-                argv.len(),
-                ptr::null_mut(),
-            ))
+            Self::from_new(surviving(|| {
+                exit::PyObject_VectorcallMethod(
+                    name.as_obj().as_ptr(),
+                    argv.as_ptr(),
+                    argv.len(),
+                    ptr::null_mut(),
+                )
+            }))
         }
     }
 
@@ -155,7 +168,9 @@ impl Obj {
     pub fn send(&self, value: &Obj) -> PyResult<Sent> {
         let mut result = ptr::null_mut();
         // SAFETY: both are alive; `result` takes a new reference or null.
-        let status = unsafe { py::PyIter_Send(self.as_ptr(), value.as_ptr(), &raw mut result) };
+        let status = unsafe {
+            surviving(|| exit::PyIter_Send(self.as_ptr(), value.as_ptr(), &raw mut result))
+        };
         // SAFETY: null exactly with an exception set.
         let result = unsafe { Self::from_new(result) }?;
         Ok(match status {

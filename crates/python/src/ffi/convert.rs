@@ -161,37 +161,6 @@ impl Obj {
         }
     }
 
-    /// The text of an exact str without lone surrogates, as long as it is held;
-    /// nothing for any other object.
-    pub fn text(&self) -> Option<&str> {
-        // SAFETY: a str is immutable and keeps its UTF-8 form as long as it
-        // lives; CPython writes valid UTF-8 or fails.
-        unsafe {
-            if py::PyUnicode_CheckExact(self.as_ptr()) == 0 {
-                return None;
-            }
-            let mut len = 0;
-            let data = py::PyUnicode_AsUTF8AndSize(self.as_ptr(), &raw mut len);
-            if data.is_null() {
-                Raised::already_set().clear();
-                return None;
-            }
-            let bytes = std::slice::from_raw_parts(data.cast::<u8>(), len.cast_unsigned());
-            Some(std::str::from_utf8_unchecked(bytes))
-        }
-    }
-
-    /// A file name as a str, decoded as `os.fsdecode()` does.
-    pub fn file_name(name: &[u8]) -> PyResult<Self> {
-        // SAFETY: the name is copied; new reference or null with an exception.
-        unsafe {
-            Self::from_new(py::PyUnicode_DecodeFSDefaultAndSize(
-                name.as_ptr().cast(),
-                name.len().cast_signed(),
-            ))
-        }
-    }
-
     /// The text of a str; lone surrogates become replacement characters.
     pub fn to_string_lossy(&self) -> PyResult<String> {
         // SAFETY: the object is alive; the bytes are a new reference and are

@@ -22,6 +22,11 @@ pub fn builtin(place: *const *mut py::PyObject) -> &'static Obj {
     unsafe { Obj::view(&*place) }
 }
 
+/// `RuntimeError`.
+pub fn runtime_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_RuntimeError)
+}
+
 /// `OSError`.
 pub fn os_error_class() -> &'static Obj {
     builtin(&raw const py::PyExc_OSError)
@@ -67,7 +72,6 @@ impl Raised {
         attribute_error => PyExc_AttributeError,
         import_error => PyExc_ImportError,
         connection_error => PyExc_ConnectionError,
-        buffer_error => PyExc_BufferError,
     }
 
     /// An exception is set already, by the CPython call that just failed.
@@ -185,11 +189,72 @@ impl Raised {
         if self.matches(os_error_class()) { Ok(self.take()) } else { Err(self) }
     }
 
+    /// Whether it says that an object is not what was expected of it.
+    pub fn says_unsuitable(&self) -> bool {
+        [
+            &raw const py::PyExc_AttributeError,
+            &raw const py::PyExc_TypeError,
+            &raw const py::PyExc_ValueError,
+        ]
+        .into_iter()
+        .any(|class| self.matches(builtin(class)))
+    }
+
     /// Whether it is one that must leave the loop: `KeyboardInterrupt` or
     /// `SystemExit`.
     pub fn escapes(&self) -> bool {
         self.matches(builtin(&raw const py::PyExc_KeyboardInterrupt))
             || self.matches(builtin(&raw const py::PyExc_SystemExit))
+    }
+
+    /// Whether it says that a call would block or was interrupted:
+    /// `BlockingIOError` or `InterruptedError`.
+    pub fn is_try_again(&self) -> bool {
+        self.matches(builtin(&raw const py::PyExc_BlockingIOError))
+            || self.matches(builtin(&raw const py::PyExc_InterruptedError))
+    }
+
+    /// Raises what was given to a coroutine's `throw()`: an exception or a class
+    /// with its value, and a traceback.
+    #[cold]
+    pub fn thrown(what: &Obj, value: Option<&Obj>, traceback: Option<&Obj>) -> Self {
+        let value = value.and_then(Obj::non_none);
+        // SAFETY: the object is alive.
+        let (is_instance, is_class) = unsafe {
+            (
+                py::PyExceptionInstance_Check(what.as_ptr()) != 0,
+                py::PyExceptionClass_Check(what.as_ptr()) != 0,
+            )
+        };
+        let made = match value {
+            Some(_) if is_instance => {
+                return Self::type_error("instance exception may not have a separate value");
+            }
+            None if is_instance => Ok(what.clone()),
+            _ if !is_class => {
+                return Self::type_error(&format!(
+                    "exceptions must be classes or instances deriving from BaseException, not {}",
+                    what.type_name()
+                ));
+            }
+            None => what.call0(),
+            Some(value) => match value.is_instance(what) {
+                Ok(true) => Ok(value.clone()),
+                Ok(false) if value.is_tuple() => what.call_tuple(value),
+                Ok(false) => what.call1(value),
+                Err(raised) => Err(raised),
+            },
+        };
+        let made = made.and_then(|exception| {
+            if let Some(traceback) = traceback.and_then(Obj::non_none) {
+                exception.set_attr(c"__traceback__", traceback)?;
+            }
+            Ok(exception)
+        });
+        match made {
+            Ok(exception) => Self::raise(&exception),
+            Err(raised) => raised,
+        }
     }
 
     /// Drops the exception if it is an instance of `class`, else hands it on.

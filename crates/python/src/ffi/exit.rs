@@ -1,86 +1,82 @@
-//! The end of the interpreter, for threads that still run a loop.
+//! The end of the interpreter, for threads that are still inside Python.
 //!
 //! Before 3.14, CPython ends a daemon thread that asks for the lock after
-//! finalisation has begun by unwinding its stack. Rust frames on that stack
-//! cannot be unwound so: the process would abort. Therefore an `atexit` hook,
-//! which runs in the main thread while everything still works, makes the loops
-//! of other threads sleep for ever: one that runs stops at its next turn, one
-//! that waits for events does not come back. The process ends around them.
+//! finalisation has begun with `pthread_exit`, which unwinds the thread's stack.
+//! Rust frames on it must not be unwound: their landing pads would drop
+//! references without the lock, and the trampolines would abort the process.
+//! Therefore what runs Python code, or waits for the lock, is called through
+//! [`surviving`]: the guard there is the first Rust code that the unwinding
+//! meets, and makes the thread sleep for ever. The process ends around it, as
+//! CPython itself does it from 3.14 on.
+//!
+//! The functions are declared here once more, as `C-unwind`: a foreign function
+//! declared as `C` has no landing pads around it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::ffi::c_int;
 
-use super::error::PyResult;
-use super::gil;
-use super::object::Obj;
+use pyo3_ffi as py;
 
-/// The thread that ends the interpreter; zero while it lives.
-static ENDING: AtomicU64 = AtomicU64::new(0);
+struct Guard;
 
-/// How many threads run a loop and are not asleep in it.
-static AWAKE: AtomicUsize = AtomicUsize::new(0);
-
-/// How long the hook waits for running callbacks to reach the end of a turn.
-const PATIENCE: Duration = Duration::from_secs(1);
-const STEP: Duration = Duration::from_millis(1);
-
-/// Counts this thread as one that runs a loop, until dropped.
-#[derive(Debug)]
-pub struct Running(());
-
-impl Running {
-    /// The thread begins to run a loop.
-    pub fn begin() -> Self {
-        AWAKE.fetch_add(1, Ordering::SeqCst);
-        Self(())
-    }
-}
-
-impl Drop for Running {
+impl Drop for Guard {
     fn drop(&mut self) {
-        AWAKE.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Sleeps for ever if the interpreter is ending and this is another thread.
-/// Called at the beginning of every turn.
-#[inline]
-pub fn checkpoint() {
-    let ending = ENDING.load(Ordering::Relaxed);
-    if ending != 0 && ending != gil::thread_ident() {
-        gil::without(|| sleep_for_ever());
-    }
-}
-
-/// Runs the wait of a [`Running`] thread's loop without the lock; does not come
-/// back from it once the interpreter is ending.
-pub fn asleep<R>(body: impl FnOnce() -> R + Send) -> R {
-    gil::without(|| {
-        AWAKE.fetch_sub(1, Ordering::SeqCst);
-        let result = body();
-        AWAKE.fetch_add(1, Ordering::SeqCst);
-        let ending = ENDING.load(Ordering::SeqCst);
-        if ending != 0 && ending != gil::thread_ident() {
-            sleep_for_ever();
+        // Only the forced unwinding comes here: Rust panics end in the
+        // trampolines, on the other side of the C frames.
+        if !std::thread::panicking() {
+            loop {
+                std::thread::park();
+            }
         }
-        result
-    })
-}
-
-fn sleep_for_ever() -> ! {
-    AWAKE.fetch_sub(1, Ordering::SeqCst);
-    loop {
-        std::thread::park();
     }
 }
 
-/// The `atexit` hook: sends the loops of other threads to sleep.
-pub fn park_threads() -> PyResult<Obj> {
-    ENDING.store(gil::thread_ident(), Ordering::SeqCst);
-    let mut waited = Duration::ZERO;
-    while AWAKE.load(Ordering::SeqCst) > 0 && waited < PATIENCE {
-        gil::without(|| std::thread::sleep(STEP));
-        waited += STEP;
-    }
-    Ok(Obj::none())
+/// Makes a call that can end the thread.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the guard has to be in the innermost frame")]
+pub(super) fn surviving<R>(call: impl FnOnce() -> R) -> R {
+    let guard = Guard;
+    let result = call();
+    std::mem::forget(guard);
+    result
+}
+
+unsafe extern "C-unwind" {
+    pub(super) fn PyObject_Vectorcall(
+        callable: *mut py::PyObject,
+        args: *const *mut py::PyObject,
+        nargs: usize,
+        names: *mut py::PyObject,
+    ) -> *mut py::PyObject;
+
+    pub(super) fn PyObject_VectorcallDict(
+        callable: *mut py::PyObject,
+        args: *const *mut py::PyObject,
+        nargs: usize,
+        kwargs: *mut py::PyObject,
+    ) -> *mut py::PyObject;
+
+    pub(super) fn PyObject_VectorcallMethod(
+        name: *mut py::PyObject,
+        args: *const *mut py::PyObject,
+        nargs: usize,
+        names: *mut py::PyObject,
+    ) -> *mut py::PyObject;
+
+    pub(super) fn PyObject_Call(
+        callable: *mut py::PyObject,
+        args: *mut py::PyObject,
+        kwargs: *mut py::PyObject,
+    ) -> *mut py::PyObject;
+
+    pub(super) fn PyObject_CallNoArgs(callable: *mut py::PyObject) -> *mut py::PyObject;
+
+    pub(super) fn PyIter_Send(
+        iterator: *mut py::PyObject,
+        value: *mut py::PyObject,
+        result: *mut *mut py::PyObject,
+    ) -> py::PySendResult;
+
+    pub(super) fn PyEval_RestoreThread(state: *mut py::PyThreadState);
+
+    pub(super) fn PyErr_CheckSignals() -> c_int;
 }

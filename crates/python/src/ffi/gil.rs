@@ -5,6 +5,7 @@ use std::cell::UnsafeCell;
 use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
+use super::exit::{self, surviving};
 
 /// Runs `body` without the lock, so that other threads run Python meanwhile.
 /// `body` is `Send`, so it cannot hold objects.
@@ -14,7 +15,7 @@ pub fn without<R>(body: impl FnOnce() -> R + Send) -> R {
         fn drop(&mut self) {
             // SAFETY: the state that this thread saved below. Also runs when
             // `body` panics.
-            unsafe { py::PyEval_RestoreThread(self.0) };
+            unsafe { surviving(|| exit::PyEval_RestoreThread(self.0)) };
         }
     }
     // SAFETY: the lock is held (the folder's invariant).
@@ -27,10 +28,11 @@ pub fn without<R>(body: impl FnOnce() -> R + Send) -> R {
 #[inline]
 pub fn check_signals() -> PyResult<()> {
     // SAFETY: lock held.
-    Raised::check(unsafe { py::PyErr_CheckSignals() }).map(drop)
+    Raised::check(unsafe { surviving(|| exit::PyErr_CheckSignals()) }).map(drop)
 }
 
 /// `threading.get_ident()`.
+#[cfg(Py_3_14)]
 #[inline]
 pub fn thread_ident() -> u64 {
     // SAFETY: no conditions.

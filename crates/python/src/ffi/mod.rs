@@ -20,6 +20,7 @@
 //! to be an instance of the native type `T`.
 
 pub mod args;
+pub mod audit;
 mod base;
 pub mod buffer;
 pub mod call;
@@ -35,6 +36,7 @@ pub mod names;
 pub mod native;
 pub mod object;
 pub mod slot;
+pub mod text;
 
 pub use args::Args;
 pub use error::{PyResult, Raised};

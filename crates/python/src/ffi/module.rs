@@ -7,7 +7,7 @@ use std::ptr;
 use pyo3_ffi as py;
 
 use super::args::Args;
-use super::error::{PyResult, Raised, builtin};
+use super::error::{PyResult, Raised};
 use super::method;
 use super::object::Obj;
 
@@ -45,13 +45,13 @@ pub fn add(module: &Obj, name: &CStr, value: &Obj) -> PyResult<()> {
 }
 
 /// Makes an exception class.
-pub fn new_exception(name: &CStr, doc: &CStr, base: *const *mut py::PyObject) -> PyResult<Obj> {
+pub fn new_exception(name: &CStr, doc: &CStr, base: &Obj) -> PyResult<Obj> {
     // SAFETY: name and doc are copied; the base is a class.
     unsafe {
         Obj::from_new(py::PyErr_NewExceptionWithDoc(
             name.as_ptr(),
             doc.as_ptr(),
-            builtin(base).as_ptr(),
+            base.as_ptr(),
             ptr::null_mut(),
         ))
     }

@@ -47,6 +47,9 @@ pub type InitFn<T> = fn(&Py<T>, &Args<'_>) -> PyResult<()>;
 /// `send`.
 pub type SendFn<T> = fn(&Py<T>, &Obj) -> PyResult<Sent>;
 
+/// Says whether it may be awaited.
+pub type AwaitFn<T> = fn(&Py<T>) -> PyResult<()>;
+
 /// What makes a Rust struct a Python type.
 pub trait NativeType: Sized + 'static {
     /// Dotted name, as `__module__` and `__qualname__`.
@@ -67,8 +70,8 @@ pub trait NativeType: Sized + 'static {
     const CHAINED: bool = false;
     /// `__init__`; without it the base's, if it has one.
     const INIT: Option<InitFn<Self>> = None;
-    /// `__await__` and `__iter__`.
-    const AWAIT: Option<ReprFn<Self>> = None;
+    /// `__await__` and `__iter__`, for what is not its own iterator.
+    const ITERATE: Option<ReprFn<Self>> = None;
     /// `__del__`.
     const FINALIZE: Option<fn(&Py<Self>)> = None;
     /// `__repr__`.
@@ -77,6 +80,8 @@ pub trait NativeType: Sized + 'static {
     const CALL: Option<CallFn<Self>> = None;
     /// `send`, for what can be awaited: it is its own `__await__` and iterator.
     const SEND: Option<SendFn<Self>> = None;
+    /// What may forbid to await it.
+    const AWAIT: Option<AwaitFn<Self>> = None;
 
     /// Where the type object is kept.
     fn cell() -> &'static TypeCell;
@@ -242,6 +247,8 @@ unsafe fn allocate<T: NativeType>(class: *mut py::PyTypeObject, value: T) -> PyR
 /// Makes the type object of `T`, with `base` as its base class, unless a former
 /// import has made it; returns it.
 pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
+    // The collector's note that a finalizer has run would survive in the pool.
+    const { assert!(T::POOL == 0 || T::FINALIZE.is_none(), "no pool for what is finalized") };
     let cell = T::cell();
     if !cell.class().is_null() {
         // SAFETY: the cell holds a reference for ever.
@@ -274,7 +281,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     if T::INIT.is_some() {
         slots.push(slot(py::Py_tp_init, init::<T> as *const c_void));
     }
-    if T::AWAIT.is_some() {
+    if T::ITERATE.is_some() {
         slots.push(slot(py::Py_am_await, iterator::<T> as *const c_void));
         slots.push(slot(py::Py_tp_iter, iterator::<T> as *const c_void));
     }
@@ -288,7 +295,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slots.push(slot(py::Py_tp_call, call::<T> as *const c_void));
     }
     if T::SEND.is_some() {
-        slots.push(slot(py::Py_am_await, itself as *const c_void));
+        slots.push(slot(py::Py_am_await, awaited::<T> as *const c_void));
         slots.push(slot(py::Py_tp_iter, itself as *const c_void));
         slots.push(slot(py::Py_tp_iternext, next::<T> as *const c_void));
         slots.push(slot(py::Py_am_send, send::<T> as *const c_void));
@@ -349,7 +356,47 @@ fn dict_place<T: NativeType>(object: *mut py::PyObject) -> *mut *mut py::PyObjec
     object.cast::<u8>().wrapping_add(end).cast()
 }
 
+/// Deeper than this, dead objects wait for the outermost `dealloc`.
+const MAX_DEPTH: usize = 50;
+
+/// Dead objects, each with the function that ends it.
+type Trash = Vec<(*mut py::PyObject, unsafe fn(*mut py::PyObject))>;
+
+thread_local! {
+    /// How many `dealloc`s of this module are on this thread's stack.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// What was too deep. A long chain of objects must not become a deep stack.
+    static TRASH: Cell<Trash> = const { Cell::new(Vec::new()) };
+}
+
 unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject) {
+    let depth = DEPTH.get();
+    if depth > MAX_DEPTH {
+        // SAFETY: the collector must not see a dead object while it waits.
+        unsafe { py::PyObject_GC_UnTrack(object.cast()) };
+        let mut trash = TRASH.take();
+        trash.push((object, end::<T>));
+        TRASH.set(trash);
+        return;
+    }
+    DEPTH.set(depth + 1);
+    // SAFETY: called by CPython with an instance whose last reference has gone.
+    unsafe { end::<T>(object) };
+    if depth == 0 {
+        loop {
+            let mut trash = TRASH.take();
+            let Some((object, end)) = trash.pop() else { break };
+            TRASH.set(trash);
+            // SAFETY: put there above, once, with its own function.
+            unsafe { end(object) };
+        }
+    }
+    DEPTH.set(depth);
+}
+
+/// # Safety
+/// `object` is an instance whose last reference has gone.
+unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
     // SAFETY: called by CPython with an instance whose last reference has gone.
     unsafe {
         let class = py::Py_TYPE(object);
@@ -446,7 +493,7 @@ unsafe extern "C" fn iterator<T: NativeType>(object: *mut py::PyObject) -> *mut 
     method::guard(ptr::null_mut(), || {
         // SAFETY: called with a live instance.
         let this = unsafe { Py::<T>::view(&object) };
-        T::AWAIT.map_or(ptr::null_mut(), |make| method::to_ptr(make(this)))
+        T::ITERATE.map_or(ptr::null_mut(), |make| method::to_ptr(make(this)))
     })
 }
 
@@ -495,6 +542,15 @@ unsafe extern "C" fn call<T: NativeType>(
             let args = Args::new(held.as_ptr(), items, ptr::null_mut());
             T::CALL.map_or(ptr::null_mut(), |call| method::to_ptr(call(Py::view(&object), &args)))
         }
+    })
+}
+
+unsafe extern "C" fn awaited<T: NativeType>(object: *mut py::PyObject) -> *mut py::PyObject {
+    method::guard(ptr::null_mut(), || {
+        // SAFETY: called with a live instance.
+        let this = unsafe { Py::<T>::view(&object) };
+        let allowed = T::AWAIT.map_or(Ok(()), |check| check(this));
+        method::to_ptr(allowed.map(|()| this.as_obj().clone()))
     })
 }
 

@@ -193,12 +193,6 @@ impl Obj {
         Raised::check(unsafe { py::PyObject_IsTrue(self.as_ptr()) }).map(|answer| answer == 1)
     }
 
-    /// Whether the object can be called.
-    pub fn is_callable(&self) -> bool {
-        // SAFETY: the object is alive.
-        unsafe { py::PyCallable_Check(self.as_ptr()) == 1 }
-    }
-
     /// `len(self)`.
     pub fn len(&self) -> PyResult<usize> {
         // SAFETY: the object is alive.
@@ -243,6 +237,27 @@ impl Obj {
 
 fn attribute_error() -> &'static Obj {
     super::error::builtin(&raw const py::PyExc_AttributeError)
+}
+
+/// Descriptors.
+impl Obj {
+    /// `self.__get__(instance)`: what a descriptor of a class says of an
+    /// instance. What is no descriptor is its own value.
+    #[inline]
+    pub fn bound_to(&self, instance: &Obj) -> PyResult<Self> {
+        // SAFETY: both are alive, and an object keeps its type alive; the result
+        // is a new reference or null with an exception.
+        unsafe {
+            match (*self.type_ptr()).tp_descr_get {
+                Some(get) => Self::from_new(get(
+                    self.as_ptr(),
+                    instance.as_ptr(),
+                    instance.type_ptr().cast(),
+                )),
+                None => Ok(self.clone()),
+            }
+        }
+    }
 }
 
 /// What tells one C function or C type from another.

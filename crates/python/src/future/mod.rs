@@ -148,7 +148,7 @@ impl NativeType for Future {
     const CHAINED: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(Self::init);
-    const AWAIT: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
+    const ITERATE: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Self::finalize);
     const REPR: Option<ReprFn<Self>> = Some(|this| {
         this.0.check_alive()?;

@@ -79,6 +79,9 @@ impl Core {
     /// Calls the callback inside its context. Does nothing when cancelled.
     #[inline]
     pub fn run(&self) -> PyResult<()> {
+        if self.cancelled.get() {
+            return Ok(());
+        }
         let (Some(callback), Some(context)) = (self.callback.get(), self.context.get()) else {
             return Ok(());
         };

@@ -17,6 +17,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
 use batuta_engine::driver::Readiness;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
 use rustix::net::{RecvFlags, recv};
 
@@ -25,7 +26,7 @@ use crate::ffi::buffer::bytes_filled;
 use crate::ffi::method::Methods;
 use crate::ffi::{Obj, Py, PyResult};
 
-use super::endpoint::Transport;
+use super::endpoint::{Phase, Transport};
 
 /// At most this much is read at once, in bytes.
 pub const MAX_READ: usize = 256 * 1024;
@@ -47,19 +48,31 @@ pub enum Reading {
 /// What is read from, which decides what a short read says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A stream socket: a short read has emptied it.
-    Stream,
+    /// A TCP socket: a short read has emptied it.
+    Tcp,
+    /// Another stream socket: messages with ancillary data (descriptors, say)
+    /// keep their boundaries, so the socket is asked what is left.
+    Socket,
     /// A pipe: a short read has emptied it, unless its writer sends packets.
     Pipe,
-    /// Anything else, such as a terminal, which gives a line at a time: only a
-    /// read that finds nothing says that it is empty.
+    /// Anything else, such as a terminal, which gives a line at a time and which
+    /// another process may have made blocking: asked before it is read again.
     Other,
+}
+
+/// Whether a read would not block now.
+fn can_read(fd: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(&fd, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    !matches!(poll(&mut asked, Some(&now)), Ok(0))
 }
 
 impl Source {
     fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<usize, Errno> {
         match self {
-            Self::Stream => recv(fd, place, RecvFlags::empty()).map(|(count, _)| count),
+            Self::Tcp | Self::Socket => {
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| count)
+            }
             Self::Pipe | Self::Other => read(fd, place),
         }
     }
@@ -70,7 +83,9 @@ impl Source {
         place: &mut [MaybeUninit<u8>],
     ) -> Result<usize, Errno> {
         match self {
-            Self::Stream => recv(fd, place, RecvFlags::empty()).map(|(_, count)| count),
+            Self::Tcp | Self::Socket => {
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| count)
+            }
             Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| filled.len()),
         }
     }
@@ -99,6 +114,10 @@ pub struct Intake {
     peer_closed: Cell<bool>,
     /// The last read was large: ask for the size before the next.
     large_reads: Cell<bool>,
+    /// The turns in which it last read, and last asked to be called again: once
+    /// each, whatever else happens in a turn.
+    read_in: Cell<u64>,
+    queued_in: Cell<u64>,
 }
 
 impl Intake {
@@ -110,6 +129,8 @@ impl Intake {
             readable: Cell::new(false),
             peer_closed: Cell::new(false),
             large_reads: Cell::new(false),
+            read_in: Cell::new(u64::MAX),
+            queued_in: Cell::new(u64::MAX),
         }
     }
 
@@ -140,9 +161,9 @@ impl Intake {
             Ok(count) => {
                 let emptied = count < room
                     && match self.source {
-                        Source::Stream => true,
-                        Source::Pipe => matches!(ioctl_fionread(fd), Ok(0)),
-                        Source::Other => false,
+                        Source::Tcp => true,
+                        Source::Socket | Source::Pipe => matches!(ioctl_fionread(fd), Ok(0)),
+                        Source::Other => !can_read(fd),
                     };
                 // After a read that has emptied it, the next byte makes an edge.
                 // The end of file has made its edge already.
@@ -237,11 +258,32 @@ impl<T: Reader> Py<T> {
         endpoint.debug_log(self.as_obj(), "%r resumes reading")
     }
 
+    /// Whether to read now: something may be there, the protocol wants it, and
+    /// this turn's read has not been. One that has to wait comes in the next turn.
+    #[inline]
+    pub fn may_read(&self) -> bool {
+        let intake = self.intake();
+        if self.endpoint().phase() != Phase::Open
+            || intake.reading.get() != Reading::Active
+            || !intake.readable.get()
+        {
+            return false;
+        }
+        let turn = self.endpoint().turn();
+        if intake.read_in.replace(turn) == turn {
+            self.queue_read();
+            return false;
+        }
+        true
+    }
+
     /// Asks to be called in the next turn if a read may give something.
     #[inline]
     pub fn queue_read(&self) {
         let intake = self.intake();
-        if intake.readable.get() && intake.reading.get() == Reading::Active {
+        let wanted = intake.readable.get() && intake.reading.get() == Reading::Active;
+        let turn = self.endpoint().turn();
+        if wanted && intake.queued_in.replace(turn) != turn {
             self.endpoint().queue(Readiness { read: true, write: false, closed: false });
         }
     }

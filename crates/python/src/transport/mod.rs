@@ -6,13 +6,17 @@ use crate::ffi::{Obj, Py, PyResult, Visitor};
 
 mod datagram;
 mod endpoint;
+mod face;
+mod file;
 mod flow;
 mod intake;
+mod life;
 mod pipe;
 mod stream;
 mod write_buffer;
 
 pub use datagram::DatagramTransport;
+pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use stream::StreamTransport;
 

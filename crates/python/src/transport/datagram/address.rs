@@ -1,24 +1,17 @@
-//! Socket addresses: between Python's form and the system's.
+//! The addresses of a datagram transport: what its socket understands, and the
+//! one of the last peer.
 //!
-//! Python's form is what the `socket` module takes and gives. Only the common
-//! literal forms are understood here; for all others, host names among them, the
-//! socket's own methods are asked, so that results and errors are Python's.
+//! Only the common literal forms are understood (see `crate::address`); for all
+//! others, host names among them, the socket's own methods are asked, so that
+//! results and errors are Python's.
 
 use std::cell::RefCell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::str::FromStr;
 
-use rustix::net::addr::SocketAddrArg;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
+use rustix::net::{AddressFamily, SocketAddrAny};
 
+use crate::address::{from_python, to_python};
 use crate::ffi::module::import;
-use crate::ffi::{Obj, PyResult, Raised, Visitor};
-
-/// The size of `sockaddr_un.sun_path`; a path ends with a NUL in it.
-const UNIX_PATH: usize = 108;
-
-/// The greatest flow label of IPv6.
-const MAX_FLOW: i64 = 0xf_ffff;
+use crate::ffi::{Obj, PyResult, Visitor};
 
 /// What kind of addresses a socket has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,107 +47,17 @@ impl Family {
 
 /// The system's form of an address, if it is one of the common literal forms.
 pub fn parse(family: Family, address: &Obj) -> Option<SocketAddrAny> {
-    match family {
-        Family::Inet => {
-            let (host, port) = host_and_port(address, 2..=2)?;
-            Some(SocketAddrV4::new(literal::<Ipv4Addr>(&host)?, port).as_any())
-        }
-        Family::Inet6 => {
-            let (host, port) = host_and_port(address, 2..=4)?;
-            let flow = optional_number(address, 2, MAX_FLOW)?;
-            let scope = optional_number(address, 3, i64::from(u32::MAX))?;
-            Some(SocketAddrV6::new(literal::<Ipv6Addr>(&host)?, port, flow, scope).as_any())
-        }
-        Family::Unix => unix(address).map(|address| address.as_any()),
-        Family::Foreign => None,
-    }
-}
-
-fn host_and_port(address: &Obj, sizes: std::ops::RangeInclusive<usize>) -> Option<(Obj, u16)> {
-    let (host, port) = (address.tuple_item(0)?, address.tuple_item(1)?);
-    let size = address.len().map_err(Raised::clear).ok()?;
-    let port = u16::try_from(number(&port)?).ok()?;
-    sizes.contains(&size).then_some((host, port))
-}
-
-fn literal<A: FromStr>(host: &Obj) -> Option<A> {
-    host.text()?.parse().ok()
-}
-
-fn optional_number(address: &Obj, index: usize, most: i64) -> Option<u32> {
-    match address.tuple_item(index) {
-        None => Some(0),
-        Some(item) => {
-            let value = number(&item).filter(|value| *value <= most)?;
-            u32::try_from(value).ok()
-        }
-    }
-}
-
-fn number(item: &Obj) -> Option<i64> {
-    if !item.is_int() {
-        return None;
-    }
-    item.to_i64().map_err(Raised::clear).ok()
-}
-
-/// ASCII reads the same in every encoding of file names.
-fn unix(address: &Obj) -> Option<SocketAddrUnix> {
-    let name = match address.text() {
-        Some(path) if path.is_ascii() => path.as_bytes(),
-        Some(_) => return None,
-        None => address.bytes_content(),
+    let family = match family {
+        Family::Inet => AddressFamily::INET,
+        Family::Inet6 => AddressFamily::INET6,
+        Family::Unix => AddressFamily::UNIX,
+        Family::Foreign => return None,
     };
-    match name {
-        [] => None,
-        [0, name @ ..] => SocketAddrUnix::new_abstract_name(name).ok(),
-        path if path.len() < UNIX_PATH => SocketAddrUnix::new(path).ok(),
-        _ => None,
-    }
-}
-
-/// Python's form of the sender's address.
-fn to_object(address: &SocketAddrAny) -> PyResult<Obj> {
-    if address.address_family() == AddressFamily::UNIX {
-        return match unix_name(address) {
-            [0, ..] => Obj::bytes(unix_name(address)),
-            path => Obj::file_name(path.split(|byte| *byte == 0).next().unwrap_or_default()),
-        };
-    }
-    match SocketAddr::try_from(address.clone()) {
-        Ok(SocketAddr::V4(address)) => Obj::tuple(&[
-            Obj::str(&address.ip().to_string())?,
-            Obj::int(i64::from(address.port()))?,
-        ]),
-        Ok(SocketAddr::V6(address)) => Obj::tuple(&[
-            Obj::str(&ipv6_text(address.ip()))?,
-            Obj::int(i64::from(address.port()))?,
-            Obj::int(i64::from(address.flowinfo()))?,
-            Obj::int(i64::from(address.scope_id()))?,
-        ]),
-        Err(errno) => Err(Raised::os_error(errno)),
-    }
-}
-
-/// As the system writes it: Rust differs in the (obsolete) IPv4-compatible form.
-fn ipv6_text(address: &Ipv6Addr) -> String {
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
-            let [.., a, b, c, d] = address.octets();
-            format!("::{}", Ipv4Addr::new(a, b, c, d))
-        }
-        _ => address.to_string(),
-    }
-}
-
-/// What follows the family in a Unix address: the path or abstract name.
-fn unix_name(address: &SocketAddrAny) -> &[u8] {
-    // SAFETY: the first `addr_len` bytes of the storage are initialised, and are
-    // borrowed as long as the address is.
-    let all = unsafe {
-        std::slice::from_raw_parts(address.as_ptr().cast::<u8>(), address.addr_len() as usize)
-    };
-    all.get(size_of::<u16>()..).unwrap_or_default()
+    // A name that cannot be encoded: the socket's own method says so.
+    from_python(family, address).unwrap_or_else(|raised| {
+        raised.clear();
+        None
+    })
 }
 
 /// One address in both forms, of which neither has to be made anew as long as
@@ -193,7 +96,7 @@ impl KnownAddress {
         {
             return Ok(object.clone());
         }
-        let object = to_object(&address)?;
+        let object = to_python(&address)?;
         self.keep(address, object.clone());
         Ok(object)
     }

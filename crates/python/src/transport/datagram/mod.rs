@@ -29,10 +29,11 @@ use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
-use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::endpoint::{Endpoint, Phase, Transport};
+use super::face;
+use super::file::{describe_socket, hold_socket};
 use super::flow;
 use super::intake::{MAX_READ, Reading};
-use super::stream::describe_socket;
 use address::{Family, KnownAddress};
 use send_queue::SendQueue;
 
@@ -239,7 +240,7 @@ impl NativeType for DatagramTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = flow::methods(endpoint::methods())
+        let methods = flow::methods(face::methods())
             .noargs(
                 c"close",
                 c"Close after what waits has been sent; reading stops at once.",
@@ -253,7 +254,7 @@ impl NativeType for DatagramTransport {
     }
 
     fn properties() -> Properties<Self> {
-        endpoint::properties()
+        face::properties()
             .get(c"_sock", |this: &Py<Self>| Ok(this.endpoint.file()))
             .get(c"_address", |this: &Py<Self>| Ok(this.remote_address.get()))
             .get(c"_paused", |this: &Py<Self>| Ok(this.reading.get() == Reading::Paused))

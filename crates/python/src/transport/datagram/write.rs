@@ -75,7 +75,7 @@ impl Py<DatagramTransport> {
             && !address.is(remote)
             && !address.equals(remote)?
         {
-            let remote = match remote.text() {
+            let remote = match remote.as_str() {
                 Some(path) => path.to_owned(),
                 None => remote.repr_lossy(),
             };

@@ -16,7 +16,8 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
-use super::endpoint::{self, Endpoint, Phase, Transport};
+use super::endpoint::{Endpoint, Phase, Transport};
+use super::face;
 
 pub use read::ReadPipeTransport;
 pub use write::WritePipeTransport;
@@ -106,19 +107,15 @@ fn describe<T: Transport>(
 
 /// The methods that both ends have.
 fn methods<T: Transport>() -> Methods<T> {
-    endpoint::methods().one(
-        c"set_protocol",
-        c"Change the protocol.",
-        |this: &Py<T>, protocol: &Obj| {
-            this.endpoint().set_protocol(protocol);
-            Ok(())
-        },
-    )
+    face::methods().one(c"set_protocol", c"Change the protocol.", |this: &Py<T>, protocol: &Obj| {
+        this.endpoint().set_protocol(protocol);
+        Ok(())
+    })
 }
 
 /// The properties that both ends have.
 fn properties<T: Transport>() -> Properties<T> {
-    endpoint::properties().get_set(
+    face::properties().get_set(
         c"_pipe",
         |this: &Py<T>| Ok(this.endpoint().file()),
         |this: &Py<T>, value: &Obj| {

@@ -23,7 +23,8 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
-use super::super::endpoint::{Endpoint, Phase, Transport, hold_socket};
+use super::super::endpoint::{Endpoint, Transport};
+use super::super::file::hold_socket;
 use super::super::flow::report;
 use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading, Source};
 use super::Kind;
@@ -66,7 +67,7 @@ impl ReadPipeTransport {
 /// What a short read will say.
 fn source(endpoint: &Endpoint, kind: Kind) -> Result<Source, Errno> {
     Ok(match kind {
-        Kind::Socket if socket_type(endpoint.fd()?)? == SocketType::STREAM => Source::Stream,
+        Kind::Socket if socket_type(endpoint.fd()?)? == SocketType::STREAM => Source::Socket,
         Kind::Fifo if !fcntl_getfl(endpoint.fd()?)?.contains(OFlags::DIRECT) => Source::Pipe,
         _ => Source::Other,
     })
@@ -77,10 +78,7 @@ impl Py<ReadPipeTransport> {
     #[inline]
     pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
         self.intake.note(readiness);
-        if self.endpoint.phase() != Phase::Open
-            || self.intake.reading.get() != Reading::Active
-            || !self.intake.readable.get()
-        {
+        if !self.may_read() {
             return Ok(());
         }
         let result = self.endpoint.in_context(|| self.read_once());
@@ -95,7 +93,12 @@ impl Py<ReadPipeTransport> {
             return Ok(());
         };
         let received = match self.endpoint.fd() {
-            Ok(fd) => self.intake.receive(&event_loop, fd)?,
+            Ok(fd) => match self.intake.receive(&event_loop, fd) {
+                Ok(received) => received,
+                Err(raised) => {
+                    return self.fatal_error(raised, "Fatal read error on pipe transport");
+                }
+            },
             Err(errno) => Err(NoData::Failed(errno)),
         };
         match received {

@@ -27,7 +27,8 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
-use super::super::endpoint::{Endpoint, Phase, Transport, hold_socket};
+use super::super::endpoint::{Endpoint, Phase, Transport};
+use super::super::file::hold_socket;
 use super::super::flow;
 use super::super::write_buffer::{Drained, WriteBuffer, pieces, require_bytes_like};
 use super::Kind;
@@ -179,6 +180,8 @@ impl Py<WritePipeTransport> {
             .fd()
             .and_then(|fd| self.buffer.borrow_mut().drain(|slices| writev(fd, slices)));
         match drained {
+            // A device such as /dev/null cannot be waited for, and takes all.
+            Ok(Drained::Enough) if self.kind == Kind::Device => self.flush_or_wait(),
             Ok(drained) => {
                 self.blocked.set(drained != Drained::Empty);
                 self.await_room(drained)

@@ -24,7 +24,9 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
-use super::endpoint::{self, Endpoint, Phase, Transport, hold_socket};
+use super::endpoint::{Endpoint, Phase, Transport};
+use super::face;
+use super::file::{describe_socket, hold_socket, is_internet_socket};
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
@@ -58,9 +60,10 @@ impl StreamTransport {
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
         let extra = describe_socket(sock, extra)?;
+        let source = if is_internet_socket(sock)? { Source::Tcp } else { Source::Socket };
         let transport = Py::new(Self {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
-            intake: Intake::new(Source::Stream),
+            intake: Intake::new(source),
             buffered_protocol: Cell::new(false),
             eof_received: Cell::new(false),
             buffer: RefCell::default(),
@@ -108,40 +111,22 @@ impl StreamTransport {
     }
 }
 
-/// The dict of `get_extra_info()`: the socket, and both addresses as far as the
-/// system knows them.
-pub(super) fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
-    let extra = Obj::dict()?;
-    if let Some(given) = given.and_then(Obj::non_none) {
-        extra.attr(c"update")?.call1(given)?;
-    }
-    let asyncio = Asyncio::get();
-    extra.set_item("socket", &asyncio.transport_socket.call1(sock)?)?;
-    let address = |method: &std::ffi::CStr| {
-        sock.attr(method)?.call0().or_else(|raised| {
-            raised.catch(crate::ffi::error::os_error_class())?;
-            Ok(Obj::none())
-        })
-    };
-    extra.set_item("sockname", &address(c"getsockname")?)?;
-    if extra.dict_get(&Obj::str("peername")?)?.is_none() {
-        extra.set_item("peername", &address(c"getpeername")?)?;
-    }
-    Ok(extra)
-}
-
 impl Py<StreamTransport> {
     /// The descriptor has become ready.
     #[inline]
     pub fn on_ready(&self, readiness: Readiness) -> PyResult<()> {
         self.intake.note(readiness);
-        if readiness.read {
-            self.read_ready()?;
+        let writable = readiness.write && self.blocked.get();
+        if readiness.read
+            && let Err(raised) = self.read_ready()
+        {
+            if writable {
+                // An edge comes once: Ctrl-C in the reading half must not lose it.
+                self.endpoint.queue(Readiness { read: false, write: true, closed: false });
+            }
+            return Err(raised);
         }
-        if readiness.write && self.blocked.get() {
-            self.write_ready()?;
-        }
-        Ok(())
+        if writable { self.write_ready() } else { Ok(()) }
     }
 
     fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
@@ -151,6 +136,7 @@ impl Py<StreamTransport> {
     }
 
     fn close(&self) -> PyResult<()> {
+        self.uncork()?;
         if self.endpoint.begin_closing() && self.buffer.borrow().is_empty() {
             return self.schedule_lost(&Obj::none());
         }
@@ -182,6 +168,10 @@ impl Transport for StreamTransport {
 
     fn buffered(&self) -> usize {
         self.buffer.borrow().len()
+    }
+
+    fn before_end(this: &Py<Self>) -> PyResult<()> {
+        this.uncork()
     }
 
     fn discard(&self) {
@@ -221,7 +211,7 @@ impl NativeType for StreamTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = flow::methods(endpoint::methods())
+        let methods = flow::methods(face::methods())
             .noargs(
                 c"close",
                 c"Close after what waits has been sent; reading stops at once.",
@@ -239,7 +229,7 @@ impl NativeType for StreamTransport {
     }
 
     fn properties() -> Properties<Self> {
-        endpoint::properties()
+        face::properties()
             .get_set(
                 c"_sock",
                 |this: &Py<Self>| Ok(this.endpoint.file()),

@@ -7,8 +7,7 @@ use crate::asyncio::names;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
-use super::super::endpoint::Phase;
-use super::super::intake::{NoData, Reading};
+use super::super::intake::NoData;
 use super::StreamTransport;
 use super::write::Cork;
 
@@ -24,11 +23,7 @@ impl Py<StreamTransport> {
     /// Reads once and hands the data over.
     #[inline]
     pub(super) fn read_ready(&self) -> PyResult<()> {
-        if self.endpoint.phase() != Phase::Open
-            || self.intake.reading.get() != Reading::Active
-            || self.eof_received.get()
-            || !self.intake.readable.get()
-        {
+        if self.eof_received.get() || !self.may_read() {
             return Ok(());
         }
         let result = self.endpoint.in_context(|| self.read_once());
@@ -47,7 +42,12 @@ impl Py<StreamTransport> {
                 }
             }
         } else {
-            self.receive()?
+            match self.receive() {
+                Ok(received) => received,
+                Err(raised) => {
+                    return self.fatal_error(raised, "Fatal read error on socket transport");
+                }
+            }
         };
         match received {
             Ok(Input::Bytes(data)) => {

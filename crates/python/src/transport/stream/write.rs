@@ -45,6 +45,9 @@ pub enum HalfClose {
     Done,
 }
 
+/// Never a signal, and never a wait, whatever others do to the socket's flags.
+const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
 const WRITE_FAILED: &str = "Fatal write error on socket transport";
 
 impl Py<StreamTransport> {
@@ -108,7 +111,7 @@ impl Py<StreamTransport> {
 
     #[inline]
     fn send_now(&self, data: &Obj, content: &[u8]) -> PyResult<()> {
-        let sent = self.endpoint.fd().and_then(|fd| send(fd, content, SendFlags::NOSIGNAL));
+        let sent = self.endpoint.fd().and_then(|fd| send(fd, content, SEND));
         match sent {
             Ok(count) if count == content.len() => return Ok(()),
             Ok(count) => self.buffer.borrow_mut().push(data, content, count),
@@ -125,9 +128,9 @@ impl Py<StreamTransport> {
     /// edge will tell.
     fn flush_or_wait(&self) -> PyResult<()> {
         let drained = self.endpoint.fd().and_then(|fd| {
-            self.buffer.borrow_mut().drain(|slices| {
-                sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
-            })
+            self.buffer
+                .borrow_mut()
+                .drain(|slices| sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SEND))
         });
         match drained {
             Ok(drained) => {
@@ -202,7 +205,18 @@ impl Py<StreamTransport> {
         self.buffer_grew()
     }
 
+    /// Sends what the cork holds back, before something that does not go through
+    /// the buffer.
+    pub(super) fn uncork(&self) -> PyResult<()> {
+        if self.cork.get() == Cork::Holding && !self.blocked.get() {
+            self.cork.set(Cork::Off);
+            return self.flush_or_wait();
+        }
+        Ok(())
+    }
+
     fn write_eof(&self) -> PyResult<()> {
+        self.uncork()?;
         if self.endpoint.is_closing() || self.half_close.get() != HalfClose::No {
             return Ok(());
         }

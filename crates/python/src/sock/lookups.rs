@@ -1,0 +1,104 @@
+//! What the `sock_*` calls need to know of the `socket` module, looked up once
+//! at import.
+
+use crate::asyncio::names;
+use crate::ffi::gil::Global;
+use crate::ffi::module::import;
+use crate::ffi::names::{Name, declare_names};
+use crate::ffi::{Obj, PyResult};
+
+use super::ops::Method;
+
+declare_names! {
+    /// Attribute and keyword names.
+    pub struct Names {
+        accept, buf, bufsize, cast, data, gettimeout, n, nbytes, recv, recv_into, recvfrom,
+        recvfrom_into, sendto, setblocking, sock,
+    }
+}
+
+/// The `socket` module.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Interned names.
+    pub names: Names,
+    /// `asyncio.base_events._check_ssl_socket`.
+    pub check_ssl_socket: Obj,
+    /// `warnings._warn_unawaited_coroutine`.
+    pub warn_unawaited: Obj,
+    /// `socket.socket`.
+    class: Obj,
+    /// The methods of `_socket.socket`, in the order of [`Method`].
+    genuine: [Obj; 6],
+    /// The descriptors `_socket.socket.family` and `.type`.
+    family: Obj,
+    kind: Obj,
+    stream: i64,
+}
+
+static SOCKETS: Global<Sockets> = Global::new();
+
+impl Sockets {
+    /// Looks everything up.
+    pub fn load() -> PyResult<()> {
+        let native = import(c"_socket")?.attr(c"socket")?;
+        SOCKETS.set(Self {
+            names: Names::intern()?,
+            check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
+            warn_unawaited: import(c"warnings")?.attr(c"_warn_unawaited_coroutine")?,
+            class: import(c"socket")?.attr(c"socket")?,
+            genuine: [
+                native.attr(c"recv")?,
+                native.attr(c"recv_into")?,
+                native.attr(c"recvfrom")?,
+                native.attr(c"recvfrom_into")?,
+                native.attr(c"send")?,
+                native.attr(c"sendto")?,
+            ],
+            family: native.attr(c"family")?,
+            kind: native.attr(c"type")?,
+            stream: import(c"_socket")?.attr(c"SOCK_STREAM")?.to_i64()?,
+        });
+        Ok(())
+    }
+
+    /// The `socket` module.
+    #[inline]
+    pub fn get() -> &'static Self {
+        SOCKETS.get()
+    }
+
+    /// Whether the socket's own method would do nothing but the system call:
+    /// exactly a `socket.socket`, in which nobody has replaced it.
+    pub fn is_genuine(&self, sock: &Obj, method: Method) -> PyResult<bool> {
+        if !sock.is_exactly(&self.class) {
+            return Ok(false);
+        }
+        let [recv, recv_into, recvfrom, recvfrom_into, send, sendto] = &self.genuine;
+        let (name, genuine): (&Name, &Obj) = match method {
+            Method::Recv => (&self.names.recv, recv),
+            Method::RecvInto => (&self.names.recv_into, recv_into),
+            Method::RecvFrom => (&self.names.recvfrom, recvfrom),
+            Method::RecvFromInto => (&self.names.recvfrom_into, recvfrom_into),
+            Method::SendAll => (&names().send, send),
+            Method::SendTo => (&self.names.sendto, sendto),
+            Method::Accept => return Ok(false),
+        };
+        Ok(self.class.getattr(name)?.is(genuine))
+    }
+
+    /// `sock.gettimeout() == 0`
+    pub fn is_nonblocking(&self, sock: &Obj) -> PyResult<bool> {
+        sock.call_method0(&self.names.gettimeout)?.equals(&Obj::int(0)?)
+    }
+
+    /// The number of the socket's address family, for a genuine socket.
+    pub fn family(&self, sock: &Obj) -> PyResult<i64> {
+        self.family.bound_to(sock)?.to_i64()
+    }
+
+    /// Whether a genuine socket is a stream.
+    pub fn is_stream(&self, sock: &Obj) -> PyResult<bool> {
+        Ok(self.kind.bound_to(sock)?.to_i64()? == self.stream)
+    }
+}

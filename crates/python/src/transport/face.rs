@@ -1,0 +1,66 @@
+//! The methods and properties that all transports show to Python.
+
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::{Args, Obj, Py};
+
+use super::endpoint::Transport;
+
+/// The methods that all transports share.
+pub fn methods<T: Transport>() -> Methods<T> {
+    Methods::new()
+        .noargs(
+            c"is_closing",
+            c"Return True if the transport is closing or closed.",
+            |this: &Py<T>| Ok(this.endpoint().is_closing()),
+        )
+        .noargs(c"abort", c"Close at once: what waits to be sent is lost.", |this: &Py<T>| {
+            this.force_close(&Obj::none())
+        })
+        .noargs(c"get_protocol", c"Return the protocol.", |this: &Py<T>| {
+            Ok(this.endpoint().protocol())
+        })
+        .one(
+            c"_force_close",
+            c"Close at once, with the exception for connection_lost().",
+            |this: &Py<T>, reason: &Obj| this.force_close(reason),
+        )
+        .one(
+            c"_call_connection_lost",
+            c"Call the protocol's connection_lost() and close the file.",
+            |this: &Py<T>, reason: &Obj| this.lose(reason),
+        )
+        .args(
+            c"_fatal_error",
+            c"Report an exception that ends the transport, and close it.",
+            |this: &Py<T>, args: &Args<'_>| {
+                let ([exception], rest) = args.split::<1>("_fatal_error")?;
+                let message = match rest.first() {
+                    Some(message) => message.to_string_lossy()?,
+                    None => "Fatal error on transport".to_owned(),
+                };
+                this.fatal_exception(exception, &message)
+            },
+        )
+}
+
+/// The private names that libraries and tests read.
+pub fn properties<T: Transport>() -> Properties<T> {
+    Properties::new()
+        .get(c"_loop", |this: &Py<T>| Ok(this.endpoint().event_loop().map(Py::into_obj)))
+        .get(c"_protocol", |this: &Py<T>| Ok(this.endpoint().protocol()))
+        .get(c"_sock_fd", |this: &Py<T>| Obj::int(i64::from(this.endpoint().fd.get())))
+        .get(c"_server", |this: &Py<T>| Ok(this.endpoint().server.get()))
+        .get(c"_closing", |this: &Py<T>| Ok(this.endpoint().is_closing()))
+        .get(c"_conn_lost", |this: &Py<T>| Ok(this.conn_lost() as usize))
+        .get(c"_high_water", |this: &Py<T>| Ok(this.endpoint().flow.high()))
+        .get(c"_low_water", |this: &Py<T>| Ok(this.endpoint().flow.low()))
+        .get(c"_protocol_paused", |this: &Py<T>| Ok(this.endpoint().flow.is_paused()))
+        .get_set(
+            c"_extra",
+            |this: &Py<T>| Ok(this.endpoint().extra.get()),
+            |this: &Py<T>, value: &Obj| {
+                this.endpoint().extra.set(Some(value.clone()));
+                Ok(())
+            },
+        )
+}

@@ -1,0 +1,196 @@
+//! A transport's life: how it begins, and the ways it ends.
+//!
+//! The states are [`Phase`]'s; every transition after `Open` happens here.
+//! Exceptions: what a protocol raises must not keep a file open, so each end is
+//! carried through before the exception goes on.
+
+use crate::asyncio::{Asyncio, logger, names};
+use crate::event_loop::NativeLoop;
+use crate::ffi::error::resource_warning;
+use crate::ffi::names::Name;
+use crate::ffi::{Obj, Py, PyResult, Raised};
+
+use super::endpoint::{LOGGED_LOST_WRITES, Phase, Transport};
+use super::file::close_file;
+use super::flow::{Whose, report};
+
+impl<T: Transport> Py<T> {
+    /// Whom flow control tells.
+    pub fn whose<'a>(&'a self, event_loop: Option<&'a Py<NativeLoop>>) -> Whose<'a> {
+        Whose { event_loop, transport: self.as_obj(), protocol: self.endpoint().protocol() }
+    }
+
+    /// asyncio's `_conn_lost`.
+    pub(super) fn conn_lost(&self) -> u32 {
+        let endpoint = self.endpoint();
+        let ended = if endpoint.phase() >= Phase::Lost { T::END_COUNTS } else { 0 };
+        endpoint.lost_writes.get().saturating_add(ended)
+    }
+
+    /// Counts a write that comes too late, and warns as asyncio does.
+    #[cold]
+    pub fn late_write(&self, warning: &str) -> PyResult<()> {
+        if self.conn_lost() >= LOGGED_LOST_WRITES {
+            logger()?.getattr(&names().warning)?.call1(&Obj::str(warning)?)?;
+        }
+        self.endpoint().count_lost_write();
+        Ok(())
+    }
+
+    /// Gives the descriptor to the loop's driver, once.
+    pub fn register(&self) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        if endpoint.token.get().is_some() || endpoint.phase() == Phase::Closed {
+            return Ok(());
+        }
+        if let Some(event_loop) = endpoint.event_loop() {
+            let fd = endpoint.fd.get();
+            event_loop.adopt_fd(fd, T::to_any(self))?;
+            endpoint.token.set(event_loop.token_of(fd));
+        }
+        Ok(())
+    }
+
+    /// Takes the descriptor back from the loop's driver.
+    pub fn unregister(&self) {
+        let endpoint = self.endpoint();
+        if endpoint.token.take().is_some()
+            && let Some(event_loop) = endpoint.event_loop()
+        {
+            event_loop.release_fd(endpoint.fd.get(), self.as_obj());
+        }
+    }
+
+    /// Schedules the beginning of a transport's life: `connection_made()`, then
+    /// its own method `start`, then waking the waiter.
+    pub fn introduce(&self, start: Option<&Name>, waiter: Option<&Obj>) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        let Some(protocol) = endpoint.protocol() else { return Ok(()) };
+        let connection_made = protocol.getattr(&names().connection_made)?;
+        let this = std::slice::from_ref(self.as_obj());
+        endpoint.schedule(&connection_made, this)?;
+        if let Some(start) = start {
+            endpoint.schedule(&self.as_obj().getattr(start)?, &[])?;
+        }
+        if let Some(waiter) = waiter.and_then(Obj::non_none) {
+            let set = &Asyncio::get().set_result_unless_cancelled;
+            endpoint.schedule(set, &[waiter.clone(), Obj::none()])?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the file without closing it: it is somebody else's from now on.
+    pub fn forget_file(&self) {
+        self.unregister();
+        self.endpoint().fd.set(-1);
+        self.endpoint().file.set(None);
+    }
+
+    /// Reports an error that ends the transport, and ends it. What the peer has
+    /// caused is logged in debug mode only.
+    #[cold]
+    pub fn fatal_error(&self, raised: Raised, message: &str) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let exception = raised.take();
+        self.fatal_exception(&exception, message)
+    }
+
+    pub(super) fn fatal_exception(&self, exception: &Obj, message: &str) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        if T::is_expected(exception)? {
+            endpoint.debug_log(self.as_obj(), &format!("%r: {message}"))?;
+        } else {
+            let event_loop = endpoint.event_loop();
+            let raised = Raised::restore(exception.clone());
+            report(&self.whose(event_loop.as_ref()), raised, message)?;
+        }
+        self.force_close(exception)
+    }
+
+    /// Ends the transport without sending what waits; `connection_lost(reason)`
+    /// comes in the next turn.
+    pub fn force_close(&self, reason: &Obj) -> PyResult<()> {
+        if self.endpoint().phase() >= Phase::Lost {
+            return Ok(());
+        }
+        T::before_end(self)?;
+        if self.endpoint().phase() >= Phase::Lost {
+            return Ok(());
+        }
+        self.discard();
+        self.schedule_lost(reason)
+    }
+
+    /// Schedules `connection_lost(reason)`.
+    pub fn schedule_lost(&self, reason: &Obj) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        endpoint.phase.set(Phase::Lost);
+        if let Some(event_loop) = endpoint.event_loop() {
+            if event_loop.check_closed().is_err() {
+                Raised::already_set().clear();
+                return Ok(()); // Nobody is left to be told.
+            }
+            let callback = self.as_obj().getattr(&names()._call_connection_lost)?;
+            endpoint.schedule(&callback, std::slice::from_ref(reason))?;
+        }
+        Ok(())
+    }
+
+    /// Calls `connection_lost(reason)`, closes the file and lets go.
+    pub fn lose(&self, reason: &Obj) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        if endpoint.phase.replace(Phase::Closed) == Phase::Closed {
+            return Ok(());
+        }
+        let told = match endpoint.protocol() {
+            Some(protocol) => protocol.call_method1(&names().connection_lost, reason).map(drop),
+            None => Ok(()),
+        };
+        // An exception of the protocol's must not keep the file open.
+        let told = told.map_err(Raised::take);
+        let finished = self.finish().and_then(|()| T::ended(self));
+        told.map_err(Raised::restore).and(finished)
+    }
+
+    /// Closes the file and lets go of protocol, server and loop.
+    fn finish(&self) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        self.unregister();
+        endpoint.fd.set(-1);
+        endpoint.phase.set(Phase::Closed);
+        let closed = match endpoint.file.take() {
+            Some(file) => close_file(&file),
+            None => Ok(()),
+        };
+        let closed = closed.map_err(Raised::take);
+        endpoint.protocol.set(None);
+        endpoint.context.set(None);
+        endpoint.given_context.set(None);
+        let event_loop = endpoint.event_loop.borrow_mut().take();
+        drop(event_loop);
+        if let Some(server) = endpoint.server.take() {
+            #[cfg(Py_3_13)]
+            server.call_method1(&names()._detach, self.as_obj())?;
+            #[cfg(not(Py_3_13))]
+            server.call_method0(&names()._detach)?;
+        }
+        closed.map_err(Raised::restore)
+    }
+
+    /// `__del__`: a transport that nobody has closed is warned about and closed.
+    pub fn abandoned(&self) {
+        if !self.endpoint().file.is_some() {
+            return;
+        }
+        let warned = Obj::str(&format!("unclosed transport {}", self.as_obj().repr_lossy()))
+            .and_then(|text| resource_warning(self.as_obj(), &text));
+        if let Err(raised) = warned {
+            raised.unraisable(self.as_obj());
+        }
+        if let Err(raised) = self.finish() {
+            raised.unraisable(self.as_obj());
+        }
+    }
+}
