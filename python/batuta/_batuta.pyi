@@ -22,8 +22,12 @@ class TimerHandle(asyncio.TimerHandle):
 
 _T = TypeVar("_T")
 
+@disjoint_base
 class Future(asyncio.Future[_T]): ...
-class Task(asyncio.Task[_T]): ...
+
+@disjoint_base
+class Task(asyncio.Task[_T]):
+    def get_context(self) -> Context: ...
 
 # At run time its base is `object`: `batuta.EventLoop` puts it before
 # `asyncio.BaseEventLoop`, whose methods it has.

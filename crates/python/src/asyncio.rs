@@ -64,6 +64,9 @@ pub struct Asyncio {
     /// Whether a `StopIteration` set on a future becomes a `RuntimeError`, as from
     /// 3.11.8 and 3.12.2 on, and is not refused.
     pub converts_stop_iteration: bool,
+    /// Whether a second `__init__`, and a context that is none, are refused, as from
+    /// 3.15 on.
+    pub checks_init: bool,
     /// `asyncio.iscoroutine`.
     pub iscoroutine: Obj,
     /// `asyncio.get_event_loop`, the native one.
@@ -133,10 +136,8 @@ impl Registry {
     }
 }
 
-fn converts_stop_iteration() -> PyResult<bool> {
-    let version = import(c"sys")?.attr(c"hexversion")?.to_i64()?;
-    Ok(version >= if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f0 })
-}
+/// `sys.hexversion` of the first release whose futures convert `StopIteration`.
+const FIRST_TO_CONVERT: i64 = if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f0 };
 
 static ASYNCIO: Global<Asyncio> = Global::new();
 
@@ -145,6 +146,7 @@ impl Asyncio {
     pub fn load() -> PyResult<()> {
         let base_events = import(c"asyncio.base_events")?;
         let native = import(c"_asyncio")?;
+        let version = import(c"sys")?.attr(c"hexversion")?.to_i64()?;
         let keywords = |names: &[&str]| {
             let names = names.iter().map(|name| Obj::str(name)).collect::<PyResult<Vec<_>>>()?;
             Obj::tuple(&names)
@@ -167,7 +169,8 @@ impl Asyncio {
                 .attr(c"TRY_NATIVE")?,
             cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
             invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
-            converts_stop_iteration: converts_stop_iteration()?,
+            converts_stop_iteration: version >= FIRST_TO_CONVERT,
+            checks_init: version >= 0x030f_0000,
             iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
             get_event_loop: native.attr(c"get_event_loop")?,
             future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,

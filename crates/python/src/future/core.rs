@@ -72,7 +72,11 @@ pub struct FutureCore {
 
 impl FutureCore {
     /// `Future.__init__`.
-    pub fn init(&self, event_loop: Option<&Obj>) -> PyResult<()> {
+    pub fn init(&self, this: &Obj, event_loop: Option<&Obj>) -> PyResult<()> {
+        if self.is_alive() && Asyncio::get().checks_init {
+            let class = this.type_name();
+            return Err(Raised::runtime_error(&format!("{class} object is already initialized")));
+        }
         self.clear();
         self.state.set(State::Pending);
         self.log_traceback.set(false);

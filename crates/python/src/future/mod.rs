@@ -103,7 +103,7 @@ impl Future {
     fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
         let [] = args.positional_only("Future")?;
         let [event_loop] = args.bind("Future", 0, [&Asyncio::get().loop_name])?;
-        this.0.init(event_loop)
+        this.0.init(this.as_obj(), event_loop)
     }
 
     fn finalize(this: &Py<Self>) {

@@ -55,7 +55,7 @@ pub(super) fn init(this: &Py<Task>, args: &Args<'_>) -> PyResult<()> {
     let Some(coro) = coro else {
         return Err(Raised::type_error("Task() missing required argument 'coro' (pos 1)"));
     };
-    this.core.init(event_loop)?;
+    this.core.init(this.as_obj(), event_loop)?;
     start(this, coro, &TaskArgs { name, context, eager_start })
 }
 
@@ -82,6 +82,13 @@ fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
         )));
     }
     let context = match args.context.and_then(Obj::non_none) {
+        Some(context) if Asyncio::get().checks_init && !context::is_context(context) => {
+            this.log_destroy_pending.set(false);
+            let class = context.type_name();
+            return Err(Raised::type_error(&format!(
+                "a contextvars.Context was expected, got {class}"
+            )));
+        }
         Some(context) => context.clone(),
         None => context::copy_current()?,
     };
