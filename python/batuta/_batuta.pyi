@@ -4,7 +4,7 @@ import asyncio
 from asyncio import transports
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Self, final
+from typing import Any, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -18,6 +18,15 @@ class Handle(asyncio.Handle):
 
 @final
 class TimerHandle(asyncio.TimerHandle):
+    def get_context(self) -> Context: ...
+
+_T = TypeVar("_T")
+
+@disjoint_base
+class Future(asyncio.Future[_T]): ...
+
+@disjoint_base
+class Task(asyncio.Task[_T]):
     def get_context(self) -> Context: ...
 
 # At run time its base is `object`: `batuta.EventLoop` puts it before

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import expected, reference, report
+from . import expected, reference, report, slots
 from .outcomes import Outcome
 from .reference import Reference
 from .watchdog import ROOT, FileJob, SubjectMissing, kill_all, run_file
@@ -43,6 +43,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--subject", default="batuta", help="batuta, stock or MODULE:FACTORY (default batuta)")
+    add("--slots", action="store_true", help="test Future and Task in the place of the C ones")
     add("--files", default="", help="only these test files, separated by commas")
     add("--tests", default="", help="only tests whose id matches this pattern (* as usual)")
     add("-j", "--jobs", type=int, default=2, help="test files at once (default 2)")
@@ -112,10 +113,14 @@ class Session:
         sys.path[:0] = options.path
         self.folder = find_package(options.package)
         self.files = choose_files(self.folder, options.files)
+        if options.slots:
+            self.files = [file for file in self.files if file in slots.FILES]
+        self.kind = "slot" if options.slots else "generic"
 
     def job(self, subject: str, file: str, tests: list[str] | None, log_name: str) -> FileJob:
         version = f"{VERSION[0]}.{VERSION[1]}"
-        name = "".join(c if c.isalnum() else "-" for c in f"{subject}-{version}")
+        mode = "-slots" if self.options.slots else ""
+        name = "".join(c if c.isalnum() else "-" for c in f"{subject}-{version}{mode}")
         return FileJob(
             package=self.options.package,
             file=file,
@@ -124,6 +129,7 @@ class Session:
             timeout=self.options.timeout,
             log=self.options.build / "logs" / name / f"{log_name}.log",
             path=self.options.path,
+            slots=self.options.slots,
         )
 
     def counts(self) -> dict[str, Reference]:
@@ -131,7 +137,8 @@ class Session:
         found: dict[str, Reference] = {}
         work: dict[str, Callable[[], Reference]] = {}
         for file in self.files:
-            path = reference.cache_path(self.options.build, self.folder, file)
+            name = f"slots.{file}" if self.options.slots else file
+            path = reference.cache_path(self.options.build, self.folder, name)
             known = None if self.options.recount else reference.load(path)
             if known is not None:
                 found[file] = known
@@ -149,7 +156,7 @@ class Session:
             found[file] = taken
             note = f" (left out: {taken.left_out})" if taken.left_out else ""
             total, counted = len(taken.outcomes), len(taken.counted)
-            print(f"  {file}: {counted} generic of {total} tests{note}", flush=True)
+            print(f"  {file}: {counted} {self.kind} of {total} tests{note}", flush=True)
 
         if work:
             print(f"Counting on stock asyncio, once for this interpreter ({len(work)} files):")
@@ -179,7 +186,8 @@ class Session:
         entries: list[expected.Entry],
     ) -> list[report.FileReport]:
         total = sum(len(tests) for tests in selected.values())
-        print(f"Running {total} generic tests of {len(selected)} files on {self.options.subject}:")
+        subject, files = self.options.subject, len(selected)
+        print(f"Running {total} {self.kind} tests of {files} files on {subject}:")
         reports: dict[str, report.FileReport] = {}
 
         def note(outcome: Outcome) -> None:
@@ -239,7 +247,7 @@ def conclude(
     expected_failures = sum(made.count(report.EXPECTED) for made in reports)
     print(
         f"{about['subject']} on Python {about['python']}: "
-        f"{sum(len(made.verdicts) for made in reports)} generic tests, "
+        f"{sum(len(made.verdicts) for made in reports)} {session.kind} tests, "
         f"{expected_failures} expected failures; logs under {os.path.relpath(options.build)}/logs"
     )
     print(report.closing_line(reports))
@@ -251,7 +259,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         session = Session(options)
-        listing = options.expected or (expected.DEFAULT if options.subject == "batuta" else None)
+        own = options.subject == "batuta" and not options.slots
+        listing = options.expected or (expected.DEFAULT if own else None)
         entries = expected.read(listing, VERSION) if listing else []
         counts = session.counts()
         selected = session.select(counts)

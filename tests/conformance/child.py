@@ -18,6 +18,7 @@ from __future__ import annotations
 import collections
 import faulthandler
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -28,7 +29,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import subject
+from . import slots, subject
 from .outcomes import FAIL, PASS, SKIP, Outcome
 
 DETAIL_LIMIT = 8000
@@ -130,13 +131,17 @@ def flatten(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield item
 
 
-def load(module_name: str, package: str, wanted: list[str] | None) -> dict[str, unittest.TestCase]:
+def load(
+    module_name: str, package: str, wanted: list[str] | None, *, slots_only: bool = False
+) -> dict[str, unittest.TestCase]:
     """The tests of a module by their id without the package; a repeated id gets a number."""
     module = importlib.import_module(module_name)
     loader = unittest.TestLoader()
     seen: collections.Counter[str] = collections.Counter()
     tests: dict[str, unittest.TestCase] = {}
     for test in flatten(loader.loadTestsFromModule(module)):
+        if slots_only and not slots.is_slot_class(type(test)):
+            continue
         name = test.id().removeprefix(package + ".")
         seen[name] += 1
         tests[name if seen[name] == 1 else f"{name}#{seen[name]}"] = test
@@ -232,12 +237,16 @@ def main() -> None:
     warnings.simplefilter("default")
     try:
         made = subject.install(job["subject"])
+        if job["slots"]:
+            slots.install(job["subject"])
+            made = itertools.count().__next__  # every test of a slot class counts
     except subject.SubjectError as exc:
         channel.send("nothing", outcome="subject", detail=str(exc))
         return
     with prepare_support():
         try:
-            tests = load(job["package"] + "." + job["file"], job["package"], job["tests"])
+            module = job["package"] + "." + job["file"]
+            tests = load(module, job["package"], job["tests"], slots_only=job["slots"])
         except unittest.SkipTest as exc:
             channel.send("nothing", outcome=SKIP, detail=str(exc))
             return

@@ -28,7 +28,7 @@ from .outcomes import CRASH, FAIL, HANG, PASS, Outcome
 from .watchdog import FileJob, FileRun, run_file
 
 ATTEMPTS = 3
-COUNTING_CODE = ("child.py", "subject.py", "outcomes.py")
+COUNTING_CODE = ("child.py", "subject.py", "slots.py", "outcomes.py")
 
 
 @dataclass

@@ -64,6 +64,7 @@ class FileJob:
     timeout: float
     log: Path
     path: list[str] = field(default_factory=list)
+    slots: bool = False
     max_restarts: int = 40
 
 
@@ -98,8 +99,8 @@ class Child:
         os.set_blocking(self.pipe, False)
         order = {
             "package": job.package, "file": job.file, "subject": job.subject, "tests": tests,
-            "path": job.path, "pipe": writer, "dump": dump, "dump_signal": int(DUMP_SIGNAL),
-            "tmp": str(tmp),
+            "path": job.path, "slots": job.slots, "tmp": str(tmp),
+            "pipe": writer, "dump": dump, "dump_signal": int(DUMP_SIGNAL),
         }  # fmt: skip
         job_path = tmp / "job.json"
         job_path.write_text(json.dumps(order), encoding="utf-8")

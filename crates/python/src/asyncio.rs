@@ -11,13 +11,15 @@ declare_names! {
     /// Attribute and keyword names used at run time.
     pub struct Names {
         __await__, _accept_later, _add_callback, _asyncio_future_blocking, _call_connection_lost,
-        _cancelled, _check_callback, _check_thread, _conn_lost, _detach, _handle_signal,
-        _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, addr, address,
-        buffer_updated, call_exception_handler, close, connection_lost, connection_made, context,
-        data, data_received, datagram_received, debug, done, eof_received, error_received,
-        exception, extra, fileno, get_buffer, handle, high, info, low, message, name, pause_writing,
-        protocol, recvfrom, resume_writing, send, sendto, server, set_exception, set_result,
-        setblocking, source_traceback, transport, waiter, warning,
+        _cancelled, _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _loop,
+        _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, add_done_callback,
+        addr, address, buffer_updated, call_exception_handler, call_soon, cancel, close,
+        connection_lost, connection_made, context, coro, data, data_received, datagram_received,
+        debug, done, eager_start, eof_received, error_received, exception, extra, file, fileno,
+        future, get_buffer, get_debug, get_loop, handle, high, info, is_running, limit, low,
+        message, msg, name, pause_writing, protocol, recvfrom, result, resume_writing, send, sendto,
+        server, set_exception, set_result, setblocking, source_traceback, task, throw, transport,
+        waiter, warning,
     }
 }
 
@@ -30,8 +32,8 @@ pub struct Asyncio {
     pub tasks: Obj,
     /// `"Task"`.
     pub task_name: Name,
-    /// `asyncio.Future`.
-    pub future: Obj,
+    /// `_asyncio.Task`.
+    pub task: Obj,
     /// `asyncio.BaseEventLoop`.
     pub base_event_loop: Obj,
     /// `asyncio.BufferedProtocol`.
@@ -55,13 +57,87 @@ pub struct Asyncio {
     pub formats_by_debug: bool,
     /// `sys._getframe`.
     pub getframe: Obj,
-    /// `("loop",)`.
-    pub loop_keyword: Obj,
-    /// `("loop", "name")`.
-    pub loop_name_keywords: Obj,
-    /// `("loop", "name", "context")`.
-    pub task_keywords: Obj,
+    /// `asyncio.CancelledError`.
+    pub cancelled_error: Obj,
+    /// `asyncio.InvalidStateError`.
+    pub invalid_state_error: Obj,
+    /// Whether a `StopIteration` set on a future becomes a `RuntimeError`, as from
+    /// 3.11.8 and 3.12.2 on, and is not refused.
+    pub converts_stop_iteration: bool,
+    /// Whether a second `__init__`, and a context that is none, are refused, as from
+    /// 3.15 on.
+    pub checks_init: bool,
+    /// `asyncio.iscoroutine`.
+    pub iscoroutine: Obj,
+    /// `asyncio.get_event_loop`, the native one.
+    pub get_event_loop: Obj,
+    /// `asyncio.base_futures._future_repr`.
+    pub future_repr: Obj,
+    /// `asyncio.base_tasks`.
+    pub base_tasks: Obj,
+    /// `asyncio.tasks._register_task`, and so on: the native ones.
+    pub registry: Registry,
+    /// `"loop"`.
+    pub loop_name: Name,
+    /// `("context",)`.
+    pub context_keyword: Obj,
+    /// `("msg",)`.
+    pub msg_keyword: Obj,
 }
+
+/// Where the interpreter keeps its tasks: functions of `_asyncio`.
+#[derive(Debug)]
+pub struct Registry {
+    /// A task was scheduled.
+    pub register: Obj,
+    /// A task has ended.
+    #[cfg(Py_3_14)]
+    pub unregister: Obj,
+    /// A task runs.
+    pub enter: Obj,
+    /// A task has stopped running.
+    pub leave: Obj,
+    /// A task starts inside another one.
+    #[cfg(Py_3_12)]
+    pub swap_current: Obj,
+    /// A task starts at once.
+    #[cfg(Py_3_12)]
+    pub register_eager: Obj,
+    /// A task has made its first step.
+    #[cfg(Py_3_12)]
+    pub unregister_eager: Obj,
+    /// A task waits for a future.
+    #[cfg(Py_3_14)]
+    pub add_awaited_by: Obj,
+    /// A task waits no longer for a future.
+    #[cfg(Py_3_14)]
+    pub discard_awaited_by: Obj,
+}
+
+impl Registry {
+    fn load(native: &Obj) -> PyResult<Self> {
+        Ok(Self {
+            register: native.attr(c"_register_task")?,
+            #[cfg(Py_3_14)]
+            unregister: native.attr(c"_unregister_task")?,
+            enter: native.attr(c"_enter_task")?,
+            leave: native.attr(c"_leave_task")?,
+            #[cfg(Py_3_12)]
+            swap_current: native.attr(c"_swap_current_task")?,
+            #[cfg(Py_3_12)]
+            register_eager: native.attr(c"_register_eager_task")?,
+            #[cfg(Py_3_12)]
+            unregister_eager: native.attr(c"_unregister_eager_task")?,
+            #[cfg(Py_3_14)]
+            add_awaited_by: native.attr(c"future_add_to_awaited_by")?,
+            #[cfg(Py_3_14)]
+            discard_awaited_by: native.attr(c"future_discard_from_awaited_by")?,
+        })
+    }
+}
+
+/// `sys.hexversion` of the first release whose futures convert `StopIteration`.
+const FIRST_TO_CONVERT: i64 = if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f0 };
 
 static ASYNCIO: Global<Asyncio> = Global::new();
 
@@ -69,6 +145,8 @@ impl Asyncio {
     /// Looks everything up.
     pub fn load() -> PyResult<()> {
         let base_events = import(c"asyncio.base_events")?;
+        let native = import(c"_asyncio")?;
+        let version = import(c"sys")?.attr(c"hexversion")?.to_i64()?;
         let keywords = |names: &[&str]| {
             let names = names.iter().map(|name| Obj::str(name)).collect::<PyResult<Vec<_>>>()?;
             Obj::tuple(&names)
@@ -77,7 +155,7 @@ impl Asyncio {
             names: Names::intern()?,
             tasks: import(c"asyncio.tasks")?,
             task_name: Name::intern(c"Task")?,
-            future: import(c"asyncio.futures")?.attr(c"Future")?,
+            task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
             buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,
             format_helpers: import(c"asyncio.format_helpers")?,
@@ -89,6 +167,18 @@ impl Asyncio {
             sendfile_try_native: import(c"asyncio.constants")?
                 .attr(c"_SendfileMode")?
                 .attr(c"TRY_NATIVE")?,
+            cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
+            invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
+            converts_stop_iteration: version >= FIRST_TO_CONVERT,
+            checks_init: version >= 0x030f_0000,
+            iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
+            get_event_loop: native.attr(c"get_event_loop")?,
+            future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,
+            base_tasks: import(c"asyncio.base_tasks")?,
+            registry: Registry::load(&native)?,
+            loop_name: Name::intern(c"loop")?,
+            msg_keyword: keywords(&["msg"])?,
+            context_keyword: keywords(&["context"])?,
             formats_by_debug: import(c"asyncio.format_helpers")?
                 .attr(c"_format_callback_source")?
                 .attr(c"__code__")?
@@ -96,9 +186,6 @@ impl Asyncio {
                 .is_true()?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
-            loop_keyword: keywords(&["loop"])?,
-            loop_name_keywords: keywords(&["loop", "name"])?,
-            task_keywords: keywords(&["loop", "name", "context"])?,
         });
         Ok(())
     }

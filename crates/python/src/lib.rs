@@ -9,8 +9,10 @@ mod address;
 mod asyncio;
 mod event_loop;
 mod ffi;
+mod future;
 mod handle;
 mod sock;
+mod task;
 mod transport;
 
 use ffi::module::{add, add_function, import, new_class};
@@ -47,6 +49,12 @@ fn fill(module: &Obj) -> PyResult<()> {
     }
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
+    let native = import(c"_asyncio")?;
+    add(module, c"Future", &future::Future::define(&native.attr(c"Future")?)?)?;
+    add(module, c"Task", &define::<task::Task>(Some(&native.attr(c"Task")?))?)?;
+    define::<future::FutureIter>(None)?;
+    define::<task::TaskStep>(None)?;
+    task::Task::prepare();
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 
 use crate::ffi::Obj;
+use crate::task::Task;
 
 thread_local! {
     static STEP_TYPE: Cell<usize> = const { Cell::new(0) };
@@ -25,15 +26,16 @@ pub fn is_task_step(callback: &Obj) -> bool {
     match callback.builtin_function() {
         Some((address, name)) => {
             let wakeup = WAKEUP.get();
-            address == wakeup || (wakeup == 0 && learn_wakeup(address, name))
+            address == wakeup || (wakeup == 0 && learn_wakeup(callback, address, name))
         }
         None => step == 0 && learn_step(callback, class),
     }
 }
 
 #[cold]
-fn learn_wakeup(address: usize, name: &std::ffi::CStr) -> bool {
-    let found = name == c"task_wakeup";
+fn learn_wakeup(callback: &Obj, address: usize, name: &std::ffi::CStr) -> bool {
+    // Native tasks have a function of that name, too.
+    let found = name == c"task_wakeup" && Task::woken_by(callback).is_none();
     if found {
         WAKEUP.set(address);
     }

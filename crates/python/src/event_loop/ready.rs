@@ -4,6 +4,7 @@ use batuta_engine::driver::{Readiness, Token};
 
 use crate::ffi::{Obj, Py, Visitor};
 use crate::handle::{Handle, TimerHandle};
+use crate::task::Task;
 
 /// An entry of the fifo.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub enum Ready {
         /// The task's context.
         context: Obj,
     },
+    /// A step of a native task, which throws the exception if there is one.
+    Step(Py<Task>, Option<Obj>),
+    /// The future that a native task waits for is done.
+    Wakeup(Py<Task>, Obj),
     /// `call_soon_threadsafe`.
     #[cfg(Py_3_14)]
     ThreadSafe(Py<crate::handle::ThreadSafeHandle>),
@@ -46,6 +51,16 @@ impl Ready {
                 }
                 visitor.obj(context);
             }
+            Self::Step(task, exception) => {
+                visitor.obj(task.as_obj());
+                if let Some(exception) = exception {
+                    visitor.obj(exception);
+                }
+            }
+            Self::Wakeup(task, future) => {
+                visitor.obj(task.as_obj());
+                visitor.obj(future);
+            }
             Self::Foreign(handle) => visitor.obj(handle),
             Self::Io(..) => {}
         }
@@ -59,7 +74,7 @@ impl Ready {
             #[cfg(Py_3_14)]
             Self::ThreadSafe(handle) => Some(handle.as_obj().clone()),
             Self::Foreign(handle) => Some(handle.clone()),
-            Self::TaskStep { .. } | Self::Io(..) => None,
+            Self::TaskStep { .. } | Self::Step(..) | Self::Wakeup(..) | Self::Io(..) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use batuta_engine::clock::Instant;
 use crate::asyncio::{Asyncio, logger, names};
 use crate::ffi::{Obj, Py, PyResult, Raised};
 use crate::handle::{Core, Handle};
+use crate::task::{Task, TaskStep};
 
 use super::NativeLoop;
 
@@ -70,6 +71,38 @@ impl Py<NativeLoop> {
         let handle = Py::new(Handle(Core::new(self, callable, &args, Some(context))?))?;
         let raised = Raised::restore(exception);
         self.callback_failed(raised, handle.as_obj(), &handle.0)
+    }
+
+    /// Reports an exception of a native task's step that is not its coroutine's.
+    #[cold]
+    pub fn native_step_failed(
+        &self,
+        raised: Raised,
+        task: &Py<Task>,
+        exception: Option<Obj>,
+    ) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let own = raised.take();
+        let callable = TaskStep::make(task, exception)?;
+        self.step_failed(Raised::restore(own), &callable, None, &task.context())
+    }
+
+    /// The same of a wake-up.
+    #[cold]
+    pub fn native_wakeup_failed(
+        &self,
+        raised: Raised,
+        task: &Py<Task>,
+        future: Obj,
+    ) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let own = raised.take();
+        let callable = Task::wakeup_function(task)?;
+        self.step_failed(Raised::restore(own), &callable, Some(future), &task.context())
     }
 
     /// `loop.call_exception_handler(context)`.

@@ -8,6 +8,7 @@ use crate::asyncio::names;
 use crate::ffi::method::catch_panic;
 use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
+use crate::task::Task;
 
 use super::{Io, NativeLoop, Owner, Ready};
 
@@ -165,6 +166,15 @@ impl Py<NativeLoop> {
                     Ok(_) => Ok(()),
                     Err(raised) => self.step_failed(raised, &callable, future, &context),
                 }
+            }
+            Ready::Step(task, exception) => {
+                let thrown = exception.clone();
+                context::run_in(&task.context(), || Task::step(&task, thrown))
+                    .or_else(|raised| self.native_step_failed(raised, &task, exception))
+            }
+            Ready::Wakeup(task, future) => {
+                context::run_in(&task.context(), || Task::wakeup(&task, &future))
+                    .or_else(|raised| self.native_wakeup_failed(raised, &task, future))
             }
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),

@@ -4,7 +4,9 @@
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
+use crate::future::Future;
 use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
+use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
 use super::{NativeLoop, Ready};
@@ -43,11 +45,18 @@ impl NativeLoop {
     }
 
     #[inline]
-    fn soon(this: &Py<Self>, args: &Args<'_>, function: &'static str) -> PyResult<Obj> {
+    fn soon_checked(this: &Py<Self>, args: &Args<'_>, function: &'static str) -> PyResult<Obj> {
         this.check_closed()?;
         let (callback, rest, context) = parse(function, args)?;
         if this.debug.get() {
             Self::check_debug(this, callback, function)?;
+        } else if let Some(context) = context
+            && let [future] = rest
+            && let Some(task) = Task::woken_by(callback)
+            && task.runs_in(context)
+        {
+            this.push(Ready::Wakeup(task, future.clone()));
+            return Ok(Obj::none());
         } else if let Some(context) = context
             && is_task_step(callback)
             && !context.is_none()
@@ -59,13 +68,37 @@ impl NativeLoop {
         Self::schedule(this, callback, rest, context).map(Py::into_obj)
     }
 
+    /// `call_soon(callback, future, context=context)` of a native future, on an
+    /// open loop that is not in debug mode.
+    pub fn soon(this: &Py<Self>, callback: &Obj, future: &Obj, context: &Obj) -> PyResult<()> {
+        if is_task_step(callback) && !context.is_none() {
+            let (callable, context) = (callback.clone(), context.clone());
+            this.push(Ready::TaskStep { callable, future: Some(future.clone()), context });
+            return Ok(());
+        }
+        Self::schedule(this, callback, std::slice::from_ref(future), Some(context)).map(drop)
+    }
+
+    /// Whether nobody has replaced `call_soon` of this loop or in its class, so that
+    /// what is native may put entries into the queue without calling it.
+    pub fn schedules_natively(this: &Py<Self>) -> bool {
+        match this.as_obj().getattr(&names().call_soon) {
+            // The only built-in function of that name that a native loop can have.
+            Ok(found) => found.builtin_function().is_some_and(|(_, name)| name == c"call_soon"),
+            Err(raised) => {
+                raised.clear();
+                false
+            }
+        }
+    }
+
     fn call_soon(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        Self::soon(this, args, "call_soon")
+        Self::soon_checked(this, args, "call_soon")
     }
 
     #[cfg(not(Py_3_14))]
     fn call_soon_threadsafe(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let handle = Self::soon(this, args, "call_soon_threadsafe")?;
+        let handle = Self::soon_checked(this, args, "call_soon_threadsafe")?;
         this.wake();
         Ok(handle)
     }
@@ -136,36 +169,25 @@ impl NativeLoop {
         Self::timer(this, when.clone(), "call_at", (callback, rest, context))
     }
 
-    /// `asyncio.Future(loop=self)`.
+    /// A native future of this loop.
     pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
-        let asyncio = Asyncio::get();
-        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
+        Future::make(this).map(Py::into_obj)
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let plain = args.positional().len() == 1 && !this.task_factory.is_some();
-        if plain
-            && !this.debug.get()
-            && let Some([name, context]) = args.only_known([&names().name, &names().context])
+        if let [coro] = args.positional()
+            && !this.task_factory.is_some()
+            && let Some(keywords) = task_keywords(args)?
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            let coro = args.positional().first();
-            return match (name, context) {
-                (None, None) => class.call_keywords(coro, &asyncio.loop_keyword, [this.as_obj()]),
-                (Some(name), None) => {
-                    class.call_keywords(coro, &asyncio.loop_name_keywords, [this.as_obj(), name])
-                }
-                (name, Some(context)) => {
-                    let name = name.cloned().unwrap_or_else(Obj::none);
-                    let values = [this.as_obj(), &name, context];
-                    class.call_keywords(coro, &asyncio.task_keywords, values)
-                }
-            };
+            if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
+                return Task::make(this, coro, &keywords).map(Py::into_obj);
+            }
         }
-        // Factories and debug mode: the interpreter's own method knows its
-        // version's keywords.
+        // Factories, and a program that has put a class of its own there: the
+        // interpreter's own method knows its version's keywords.
         args.forward(&Asyncio::get().base_event_loop.attr(c"create_task")?, this.as_obj())
     }
 
@@ -178,6 +200,23 @@ impl NativeLoop {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg_attr(not(Py_3_14), expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on"))]
+/// The keywords of `create_task`, if there are no others than each version knows.
+fn task_keywords<'a>(args: &Args<'a>) -> PyResult<Option<TaskArgs<'a>>> {
+    #[cfg(Py_3_14)]
+    {
+        let known = args.only_known([&names().name, &names().context, &names().eager_start]);
+        let Some([name, context, eager]) = known else { return Ok(None) };
+        let eager_start = eager.map_or(Ok(false), Obj::is_true)?;
+        Ok(Some(TaskArgs { name, context, eager_start }))
+    }
+    #[cfg(not(Py_3_14))]
+    {
+        let known = args.only_known([&names().name, &names().context]);
+        Ok(known.map(|[name, context]| TaskArgs { name, context, eager_start: false }))
     }
 }
 

@@ -42,6 +42,38 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Lays the arguments of `tp_init` out as vectorcall would.
+    ///
+    /// # Safety
+    /// A live tuple, and a live dict or null.
+    pub(super) unsafe fn with_dict<R>(
+        args: *mut py::PyObject,
+        kwargs: *mut py::PyObject,
+        body: impl FnOnce(&Args<'_>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        // SAFETY: says the caller. Clones keep keywords alive whatever `body` does
+        // to the dict; the tuple keeps the positional arguments.
+        unsafe {
+            let nargs = py::PyTuple_GET_SIZE(args);
+            let mut values: Vec<Obj> = (0..nargs)
+                .map(|index| Obj::from_borrowed(py::PyTuple_GET_ITEM(args, index)))
+                .collect();
+            let mut names = Vec::new();
+            if !kwargs.is_null() {
+                let (mut place, mut key, mut value) =
+                    (0, std::ptr::null_mut(), std::ptr::null_mut());
+                while py::PyDict_Next(kwargs, &raw mut place, &raw mut key, &raw mut value) != 0 {
+                    names.push(Obj::from_borrowed(key));
+                    values.push(Obj::from_borrowed(value));
+                }
+            }
+            let (positional, keyword_values) = values.split_at(nargs.cast_unsigned());
+            let names = if names.is_empty() { None } else { Some(Obj::tuple(&names)?) };
+            let names_ptr = names.as_ref().map_or(std::ptr::null_mut(), Obj::as_ptr);
+            body(&Args { positional, keyword_values, names: names_ptr })
+        }
+    }
+
     /// The positional arguments.
     #[inline]
     pub fn positional(&self) -> &'a [Obj] {
@@ -122,6 +154,40 @@ impl<'a> Args<'a> {
                 "{function}() takes at least {N} positional argument{plural} ({given} given)"
             ))
         })
+    }
+
+    /// No positional arguments.
+    pub fn positional_only(&self, function: &str) -> PyResult<[&'a Obj; 0]> {
+        if self.positional.is_empty() {
+            return Ok([]);
+        }
+        let given = self.positional.len();
+        Err(Raised::type_error(&format!(
+            "{function}() takes no positional arguments ({given} given)"
+        )))
+    }
+
+    /// Exactly `N` positional arguments, keywords aside.
+    pub fn first<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
+        <&[Obj; N]>::try_from(self.positional).map_err(|_| {
+            let given = self.positional.len();
+            Raised::type_error(&format!(
+                "{function}() takes exactly {N} positional argument ({given} given)"
+            ))
+        })
+    }
+
+    /// Exactly `N` positional arguments and no keyword.
+    pub fn exactly<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
+        match <&[Obj; N]>::try_from(self.positional) {
+            Ok(args) if self.keyword_values.is_empty() => Ok(args),
+            _ => {
+                let given = self.positional.len() + self.keyword_values.len();
+                Err(Raised::type_error(&format!(
+                    "{function}() takes exactly {N} positional arguments ({given} given)"
+                )))
+            }
+        }
     }
 
     /// The values of these keywords, or nothing if there is any other keyword.

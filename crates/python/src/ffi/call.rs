@@ -74,34 +74,31 @@ impl Obj {
         }
     }
 
-    /// `self(positional, name=value, …)`, one positional argument and keywords
-    /// whose names are a tuple of strings.
-    pub fn call_keywords<const N: usize>(
+    /// `self.name(*args, keyword=value)`; `keywords` is a tuple of one name.
+    pub fn call_method_with<const N: usize>(
         &self,
-        positional: Option<&Obj>,
-        names: &Obj,
-        values: [&Obj; N],
+        name: &Name,
+        args: [&Obj; N],
+        keywords: &Obj,
+        value: &Obj,
     ) -> PyResult<Obj> {
-        const MOST: usize = 8;
+        const MOST: usize = 4;
         const { assert!(N + 2 <= MOST) };
         let mut argv = [ptr::null_mut(); MOST];
-        let nargs = usize::from(positional.is_some());
-        if let Some(positional) = positional {
-            argv[1] = positional.as_ptr();
+        argv[0] = self.as_ptr();
+        for (place, arg) in argv[1..].iter_mut().zip(args) {
+            *place = arg.as_ptr();
         }
-        for (index, value) in values.iter().enumerate() {
-            argv[1 + nargs + index] = value.as_ptr();
-        }
-        debug_assert_eq!(names.len().ok(), Some(N));
-        // SAFETY: the borrows keep the arguments alive; the place before the
-        // first is spare; there are as many values as names.
+        argv[N + 1] = value.as_ptr();
+        // SAFETY: the borrows keep everything alive; one value goes with the one
+        // keyword.
         unsafe {
             Self::from_new(surviving(|| {
-                exit::PyObject_Vectorcall(
-                    self.as_ptr(),
-                    argv.as_ptr().add(1),
-                    nargs | py::PY_VECTORCALL_ARGUMENTS_OFFSET,
-                    names.as_ptr(),
+                exit::PyObject_VectorcallMethod(
+                    name.as_obj().as_ptr(),
+                    argv.as_ptr(),
+                    N + 1,
+                    keywords.as_ptr(),
                 )
             }))
         }
@@ -155,6 +152,15 @@ impl Obj {
                     ptr::null_mut(),
                 )
             }))
+        }
+    }
+
+    /// `self.throw(exception)`: what a coroutine answers to an exception. `throw`
+    /// is the interned name.
+    pub fn throw(&self, throw: &Name, exception: &Obj) -> PyResult<Sent> {
+        match self.call_method1(throw, exception) {
+            Ok(yielded) => Ok(Sent::Yielded(yielded)),
+            Err(raised) => raised.into_return_value().map(Sent::Returned),
         }
     }
 

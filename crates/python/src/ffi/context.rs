@@ -12,6 +12,12 @@ pub fn copy_current() -> PyResult<Obj> {
     unsafe { Obj::from_new(py::PyContext_CopyCurrent()) }
 }
 
+/// Whether this is a context.
+pub fn is_context(object: &Obj) -> bool {
+    // SAFETY: the object is alive.
+    unsafe { py::PyContext_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// Runs `body` inside `context`, as `context.run(body)`: an already entered
 /// context is a `RuntimeError`.
 #[inline]

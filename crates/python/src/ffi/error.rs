@@ -45,6 +45,14 @@ pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
     Raised::check(status).map(drop)
 }
 
+/// Warns of something that Python will take away.
+#[cfg(Py_3_12)]
+pub fn deprecation_warning(message: &std::ffi::CStr) -> PyResult<()> {
+    // SAFETY: the class is a static, the message a C string.
+    let status = unsafe { py::PyErr_WarnEx(py::PyExc_DeprecationWarning, message.as_ptr(), 1) };
+    Raised::check(status).map(drop)
+}
+
 macro_rules! raise_functions {
     ($($name:ident => $class:ident),* $(,)?) => {$(
         #[doc = concat!("Raises `", stringify!($class), "` with a message.")]
@@ -279,6 +287,15 @@ impl Raised {
         } else {
             Err(self)
         }
+    }
+
+    /// The value of a `StopIteration`, which is how iterators return; any other
+    /// exception is handed on.
+    pub fn into_return_value(self) -> PyResult<Obj> {
+        if !self.matches(builtin(&raw const py::PyExc_StopIteration)) {
+            return Err(self);
+        }
+        self.take().attr(c"value")
     }
 
     /// Reports the exception through `sys.unraisablehook`: for places that

@@ -247,6 +247,91 @@ where
     })
 }
 
+/// Gives the class a method that takes instances of its base as well, in the
+/// place of one of its own.
+pub fn add_base_method<F, R>(
+    class: &Obj,
+    base: &Obj,
+    name: &'static CStr,
+    doc: &'static CStr,
+    _function: F,
+) -> PyResult<()>
+where
+    F: Fn(&Obj, &Obj) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    let definition = Box::leak(Box::new(py::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: py::PyMethodDefPointer { PyCFunction: of_base::<F, R> },
+        ml_flags: py::METH_O,
+        ml_doc: doc.as_ptr(),
+    }));
+    // SAFETY: the base is a type; the definition is leaked; new reference.
+    let descriptor =
+        unsafe { Obj::from_new(py::PyDescr_NewMethod(base.as_ptr().cast(), definition)) }?;
+    class.set_attr(name, &descriptor)
+}
+
+unsafe extern "C" fn of_base<F, R>(
+    this: *mut py::PyObject,
+    arg: *mut py::PyObject,
+) -> *mut py::PyObject
+where
+    F: Fn(&Obj, &Obj) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: CPython passes live objects.
+        let (this, arg) = unsafe { (Obj::view(&this), Obj::view(&arg)) };
+        to_ptr(conjure::<F>()(this, arg).and_then(R::into_obj))
+    })
+}
+
+/// A method of a native type that is not in its table: to be bound to instances
+/// as C code binds its private functions.
+#[derive(Debug)]
+pub struct Bindable<T>(*mut py::PyMethodDef, PhantomData<fn(&T)>);
+
+impl<T: NativeType> Bindable<T> {
+    /// A function with one argument.
+    pub fn new<F, R>(name: &'static CStr, _function: F) -> Self
+    where
+        F: Fn(&Py<T>, &Obj) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        let definition = py::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: py::PyMethodDefPointer { PyCFunction: with_one::<T, F, R> },
+            ml_flags: py::METH_O,
+            ml_doc: ptr::null(),
+        };
+        Self(Box::leak(Box::new(definition)), PhantomData)
+    }
+
+    /// The function bound to `this`.
+    pub fn bind(&self, this: &Py<T>) -> PyResult<Obj> {
+        // SAFETY: the definition is leaked; the function holds `this`.
+        unsafe {
+            Obj::from_new(py::PyCFunction_NewEx(self.0, this.as_obj().as_ptr(), ptr::null_mut()))
+        }
+    }
+
+    /// The instance that `object` is bound to, if it is this function.
+    #[inline]
+    pub fn bound_to(&self, object: &Obj) -> Option<Py<T>> {
+        // SAFETY: after the type check the object has the layout of a built-in
+        // function; only `bind` makes one with this definition.
+        unsafe {
+            if object.type_ptr() != &raw mut py::PyCFunction_Type {
+                return None;
+            }
+            let function = object.as_ptr().cast::<py::PyCFunctionObject>();
+            let bound: *mut py::PyObject = (*function).m_self;
+            ((*function).m_ml == self.0).then(|| Py::<T>::view(&bound).clone())
+        }
+    }
+}
+
 /// The property table of a native type.
 pub struct Properties<T>(Vec<py::PyGetSetDef>, PhantomData<T>);
 

@@ -21,11 +21,13 @@
 
 pub mod args;
 pub mod audit;
+mod base;
 pub mod buffer;
 pub mod call;
 pub mod context;
 pub mod convert;
 pub mod error;
+pub mod exception;
 pub mod exit;
 pub mod gil;
 pub mod method;

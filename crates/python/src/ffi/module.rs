@@ -17,6 +17,25 @@ pub fn import(name: &CStr) -> PyResult<Obj> {
     unsafe { Obj::from_new(py::PyImport_ImportModule(name.as_ptr())) }
 }
 
+#[cfg(not(Py_3_13))]
+unsafe extern "C" {
+    fn _Py_IsFinalizing() -> c_int;
+}
+
+/// Whether the interpreter is about to end.
+pub fn is_finalizing() -> bool {
+    #[cfg(Py_3_13)]
+    // SAFETY: no conditions.
+    unsafe {
+        py::Py_IsFinalizing() != 0
+    }
+    #[cfg(not(Py_3_13))]
+    // SAFETY: no conditions.
+    unsafe {
+        _Py_IsFinalizing() != 0
+    }
+}
+
 /// Puts a name into a module.
 pub fn add(module: &Obj, name: &CStr, value: &Obj) -> PyResult<()> {
     // SAFETY: both are alive; the module takes a reference of its own.

@@ -30,6 +30,7 @@ macro_rules! declare_names {
     ($(#[$meta:meta])* $vis:vis struct $struct:ident { $($name:ident),* $(,)? }) => {
         $(#[$meta])*
         #[allow(missing_docs, reason = "each field is the name it is called by")]
+        #[allow(dead_code, reason = "some names are of some versions only")]
         #[derive(Debug)]
         $vis struct $struct { $(pub $name: $crate::ffi::names::Name),* }
 

@@ -13,7 +13,9 @@
 //!
 //! Bases: `object`, or a Python class that has `__slots__`. The fields of such a
 //! base stay empty (its names are shadowed by properties of the native type), so
-//! nothing of the base needs releasing.
+//! nothing of the base needs releasing. Or, with [`NativeType::CHAINED`], a C class
+//! with memory of its own (`base.rs`): its fields stay zeroed, its `__init__` is
+//! never called, and its own functions release what CPython may put there.
 //!
 //! Pool: a type may keep a few dead instances to be reused. A dead instance is
 //! untracked, its `T` dropped, its weak references cleared; only instances of
@@ -29,6 +31,7 @@ use std::ptr;
 use pyo3_ffi as py;
 
 use super::args::Args;
+use super::base;
 use super::call::Sent;
 use super::error::{PyResult, Raised};
 use super::method::{self, Methods, Properties};
@@ -39,6 +42,8 @@ use super::slot::Visitor;
 pub type ReprFn<T> = fn(&Py<T>) -> PyResult<Obj>;
 /// `__call__`.
 pub type CallFn<T> = fn(&Py<T>, &Args<'_>) -> PyResult<Obj>;
+/// `__init__`.
+pub type InitFn<T> = fn(&Py<T>, &Args<'_>) -> PyResult<()>;
 /// `send`.
 pub type SendFn<T> = fn(&Py<T>, &Obj) -> PyResult<Sent>;
 
@@ -60,6 +65,13 @@ pub trait NativeType: Sized + 'static {
     const POOL: usize = 0;
     /// How Python code makes one; without it only Rust code can.
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = None;
+    /// Whether the base is a C class that manages memory of its own, such as its
+    /// instances' `__dict__` and weak references. Goes without `OPEN` and `POOL`.
+    const CHAINED: bool = false;
+    /// `__init__`; without it the base's, if it has one.
+    const INIT: Option<InitFn<Self>> = None;
+    /// `__await__` and `__iter__`, for what is not its own iterator.
+    const ITERATE: Option<ReprFn<Self>> = None;
     /// `__del__`.
     const FINALIZE: Option<fn(&Py<Self>)> = None;
     /// `__repr__`.
@@ -88,6 +100,7 @@ pub trait NativeType: Sized + 'static {
 pub struct TypeCell {
     class: Cell<*mut py::PyTypeObject>,
     offset: Cell<usize>,
+    base: Cell<*mut py::PyTypeObject>,
     pool: UnsafeCell<Vec<*mut py::PyObject>>,
 }
 
@@ -100,6 +113,7 @@ impl TypeCell {
         Self {
             class: Cell::new(ptr::null_mut()),
             offset: Cell::new(0),
+            base: Cell::new(ptr::null_mut()),
             pool: UnsafeCell::new(Vec::new()),
         }
     }
@@ -178,6 +192,11 @@ impl<T: NativeType> Py<T> {
     pub(super) unsafe fn view(place: &*mut py::PyObject) -> &Self {
         // SAFETY: `Py` is a transparent non-null pointer.
         unsafe { &*ptr::from_ref(place).cast::<Self>() }
+    }
+
+    /// Whether `class` is the native type itself.
+    pub fn is_class(class: &Obj) -> bool {
+        class.as_ptr() == T::cell().class().cast()
     }
 
     /// Looks at an object that is exactly of the native type.
@@ -259,6 +278,13 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     if T::CONSTRUCT.is_some() {
         slots.push(slot(py::Py_tp_new, construct::<T> as *const c_void));
     }
+    if T::INIT.is_some() {
+        slots.push(slot(py::Py_tp_init, init::<T> as *const c_void));
+    }
+    if T::ITERATE.is_some() {
+        slots.push(slot(py::Py_am_await, iterator::<T> as *const c_void));
+        slots.push(slot(py::Py_tp_iter, iterator::<T> as *const c_void));
+    }
     if T::FINALIZE.is_some() {
         slots.push(slot(py::Py_tp_finalize, finalize::<T> as *const c_void));
     }
@@ -291,6 +317,10 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slots: slots.as_mut_ptr(),
     };
     cell.offset.set(offset);
+    if T::CHAINED {
+        const { assert!(!T::CHAINED || (!T::OPEN && T::POOL == 0)) };
+        cell.base.set(base.map_or(ptr::null_mut(), |base| base.as_ptr().cast()));
+    }
     let bases = base.map_or(ptr::null_mut(), Obj::as_ptr);
     // SAFETY: the spec and its tables are complete; methods, properties and
     // members are leaked, because the type keeps pointers to them.
@@ -378,6 +408,9 @@ unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
             py::PyObject_ClearWeakRefs(object);
         }
         method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        if T::CHAINED {
+            return base::dealloc(T::cell().base.get(), object);
+        }
         if T::OPEN {
             py::Py_CLEAR(dict_place::<T>(object));
         }
@@ -399,7 +432,14 @@ unsafe extern "C" fn traverse<T: NativeType>(
     let mut visitor = Visitor::new(visit, arg);
     // SAFETY: called by the collector with a live instance.
     unsafe {
-        visitor.pointer(py::Py_TYPE(object).cast());
+        if T::CHAINED {
+            let status = base::traverse(T::cell().base.get(), object, visit, arg);
+            if status != 0 {
+                return status;
+            }
+        } else {
+            visitor.pointer(py::Py_TYPE(object).cast());
+        }
         if T::OPEN {
             visitor.pointer(*dict_place::<T>(object));
         }
@@ -415,8 +455,8 @@ unsafe extern "C" fn clear<T: NativeType>(object: *mut py::PyObject) -> c_int {
             py::Py_CLEAR(dict_place::<T>(object));
         }
         method::guard((), || (*place::<T>(object)).clear());
+        if T::CHAINED { base::clear(T::cell().base.get(), object) } else { 0 }
     }
-    0
 }
 
 unsafe extern "C" fn construct<T: NativeType>(
@@ -429,6 +469,31 @@ unsafe extern "C" fn construct<T: NativeType>(
         // SAFETY: CPython calls `tp_new` with the type or a subclass.
         let made = make().and_then(|value| unsafe { allocate::<T>(class, value) });
         method::to_ptr(made.map(Py::into_obj))
+    })
+}
+
+unsafe extern "C" fn init<T: NativeType>(
+    object: *mut py::PyObject,
+    args: *mut py::PyObject,
+    kwargs: *mut py::PyObject,
+) -> c_int {
+    method::guard(-1, || {
+        // SAFETY: CPython passes a live instance, a tuple, and a dict or null.
+        let done = unsafe {
+            Args::with_dict(args, kwargs, |args| match T::INIT {
+                Some(init) => init(Py::view(&object), args),
+                None => Ok(()),
+            })
+        };
+        done.map_or(-1, |()| 0)
+    })
+}
+
+unsafe extern "C" fn iterator<T: NativeType>(object: *mut py::PyObject) -> *mut py::PyObject {
+    method::guard(ptr::null_mut(), || {
+        // SAFETY: called with a live instance.
+        let this = unsafe { Py::<T>::view(&object) };
+        T::ITERATE.map_or(ptr::null_mut(), |make| method::to_ptr(make(this)))
     })
 }
 

@@ -160,6 +160,33 @@ impl Obj {
         })
     }
 
+    /// `getattr(self, name, None)`, as above, by a name that is used often.
+    pub fn getattr_or_none(&self, name: &Name) -> PyResult<Self> {
+        let mut found = std::ptr::null_mut();
+        // SAFETY: both are alive; `found` takes a new reference or null.
+        let status = unsafe {
+            py::compat::PyObject_GetOptionalAttr(
+                self.as_ptr(),
+                name.as_obj().as_ptr(),
+                &raw mut found,
+            )
+        };
+        Raised::check(status)?;
+        if found.is_null() {
+            return Ok(Self::none());
+        }
+        // SAFETY: a new reference.
+        unsafe { Self::from_new(found) }
+    }
+
+    /// `self.name = value`.
+    pub fn setattr(&self, name: &Name, value: &Self) -> PyResult<()> {
+        // SAFETY: all three are alive.
+        let status =
+            unsafe { py::PyObject_SetAttr(self.as_ptr(), name.as_obj().as_ptr(), value.as_ptr()) };
+        Raised::check(status).map(drop)
+    }
+
     /// Truth value.
     pub fn is_true(&self) -> PyResult<bool> {
         // SAFETY: the object is alive.

@@ -63,6 +63,17 @@ impl Slot {
         !self.0.get().is_null()
     }
 
+    /// Whether it holds exactly this object.
+    pub fn holds(&self, object: &Obj) -> bool {
+        self.0.get() == object.as_ptr()
+    }
+
+    /// Whether both hold the same object, or none.
+    #[inline]
+    pub fn same(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+
     /// Takes the object out.
     #[inline]
     pub fn take(&self) -> Option<Obj> {

@@ -1,0 +1,354 @@
+//! What futures and tasks share: state, outcome, callbacks.
+//!
+//! Ownership: the future or task owns its core; the core owns its loop, its
+//! outcome and its callbacks.
+//!
+//! Invariants: an outcome (result or exception) is there exactly in the state
+//! `Finished`. A core that is no longer pending has no callbacks. No borrow of the
+//! callbacks lasts across a call into Python.
+//!
+//! Thread: that of the loop, as asyncio demands of its users; the interpreter's
+//! lock keeps other uses memory-safe.
+
+use std::cell::{Cell, RefCell};
+
+use crate::asyncio::{Asyncio, names, source_traceback};
+use crate::event_loop::NativeLoop;
+use crate::ffi::exception::runtime_error;
+use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
+
+use super::callbacks::{Callback, Callbacks};
+
+/// How far a future has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// No outcome yet.
+    #[default]
+    Pending,
+    /// Cancelled.
+    Cancelled,
+    /// There is a result or an exception.
+    Finished,
+}
+
+impl State {
+    /// asyncio's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Cancelled => "CANCELLED",
+            Self::Finished => "FINISHED",
+        }
+    }
+}
+
+/// What waiting for a future brings.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The result.
+    Result(Obj),
+    /// The exception that was set.
+    Exception(Obj),
+}
+
+/// The shared part of futures and tasks.
+#[derive(Debug, Default)]
+pub struct FutureCore {
+    pub(super) event_loop: Slot,
+    /// Whether the loop is a native one whose `call_soon` nobody has replaced.
+    native: Cell<bool>,
+    state: Cell<State>,
+    pub(super) callbacks: RefCell<Callbacks>,
+    pub(super) result: Slot,
+    pub(super) exception: Slot,
+    exception_traceback: Slot,
+    pub(super) source_traceback: Slot,
+    pub(super) cancel_message: Slot,
+    cancelled_exception: Slot,
+    pub(super) log_traceback: Cell<bool>,
+    /// Set by the iterator just before it gives the future to the task.
+    pub blocking: Cell<bool>,
+}
+
+impl FutureCore {
+    /// `Future.__init__`.
+    pub fn init(&self, this: &Obj, event_loop: Option<&Obj>) -> PyResult<()> {
+        if self.is_alive() && Asyncio::get().checks_init {
+            let class = this.type_name();
+            return Err(Raised::runtime_error(&format!("{class} object is already initialized")));
+        }
+        self.clear();
+        self.state.set(State::Pending);
+        self.log_traceback.set(false);
+        self.blocking.set(false);
+        let event_loop = match event_loop {
+            Some(event_loop) if !event_loop.is_none() => event_loop.clone(),
+            _ => Asyncio::get().get_event_loop.call0()?,
+        };
+        let native = Py::<NativeLoop>::from_instance(&event_loop);
+        self.native.set(native.is_some_and(NativeLoop::schedules_natively));
+        let debug = match native {
+            Some(native) if self.native.get() => native.debug.get(),
+            _ => event_loop.call_method0(&names().get_debug)?.is_true()?,
+        };
+        self.event_loop.set(Some(event_loop));
+        if debug && !crate::ffi::module::is_finalizing() {
+            self.source_traceback.set(Some(source_traceback()?));
+        }
+        Ok(())
+    }
+
+    /// For futures that a native loop makes for itself.
+    pub fn init_native(&self, event_loop: &Py<NativeLoop>) -> PyResult<()> {
+        self.event_loop.set(Some(event_loop.as_obj().clone()));
+        self.native.set(NativeLoop::schedules_natively(event_loop));
+        if event_loop.debug.get() {
+            self.source_traceback.set(Some(source_traceback()?));
+        }
+        Ok(())
+    }
+
+    /// The loop; an error before `__init__` has run.
+    pub fn event_loop(&self) -> PyResult<Obj> {
+        self.event_loop.get().ok_or_else(|| Raised::runtime_error(UNINITIALIZED))
+    }
+
+    /// The loop, if entries may be put into its queue directly: it is native,
+    /// open, and not in debug mode.
+    #[inline]
+    pub fn fast_loop(&self) -> Option<Py<NativeLoop>> {
+        if !self.native.get() {
+            return None;
+        }
+        let event_loop = self.event_loop.get()?;
+        let event_loop = Py::<NativeLoop>::from_instance(&event_loop)?;
+        (!event_loop.debug.get() && !event_loop.is_closed()).then(|| event_loop.clone())
+    }
+
+    /// Whether the loop is exactly this one.
+    #[inline]
+    pub fn belongs_to(&self, other: &Self) -> bool {
+        self.event_loop.same(&other.event_loop)
+    }
+
+    /// Whether `__init__` has run.
+    pub fn is_alive(&self) -> bool {
+        self.event_loop.is_some()
+    }
+
+    /// An error before `__init__` has run.
+    #[inline]
+    pub fn check_alive(&self) -> PyResult<()> {
+        if self.is_alive() { Ok(()) } else { Err(Raised::runtime_error(UNINITIALIZED)) }
+    }
+
+    /// The state.
+    #[inline]
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Whether there is no outcome yet.
+    #[inline]
+    pub fn is_pending(&self) -> bool {
+        self.state.get() == State::Pending
+    }
+
+    /// Sets the result and schedules the callbacks of `this`.
+    pub fn set_result(&self, this: &Obj, result: &Obj) -> PyResult<()> {
+        self.check_pending()?;
+        self.result.set(Some(result.clone()));
+        self.state.set(State::Finished);
+        self.schedule_callbacks(this)
+    }
+
+    /// Sets an exception and schedules the callbacks of `this`.
+    pub fn set_exception(&self, this: &Obj, given: &Obj) -> PyResult<()> {
+        self.check_pending()?;
+        let mut exception = if given.is_exception_class() { given.call0()? } else { given.clone() };
+        self.check_pending()?;
+        if !exception.is_exception() {
+            return Err(Raised::type_error("invalid exception object"));
+        }
+        let converts = Asyncio::get().converts_stop_iteration;
+        if exception.is_stop_iteration(!converts) {
+            const REFUSED: &str =
+                "StopIteration interacts badly with generators and cannot be raised into a Future";
+            if !converts {
+                return Err(Raised::type_error(REFUSED));
+            }
+            let wrapped = runtime_error(REFUSED)?;
+            wrapped.set_cause(&exception);
+            exception = wrapped;
+        }
+        self.exception_traceback.set(exception.traceback());
+        self.exception.set(Some(exception));
+        self.state.set(State::Finished);
+        self.schedule_callbacks(this)?;
+        self.log_traceback.set(true);
+        Ok(())
+    }
+
+    fn check_pending(&self) -> PyResult<()> {
+        if self.is_pending() {
+            return Ok(());
+        }
+        Err(Raised::with_message(&Asyncio::get().invalid_state_error, "invalid state"))
+    }
+
+    /// Cancels, unless there is an outcome; says whether it did.
+    pub fn cancel(&self, this: &Obj, message: Option<Obj>) -> PyResult<bool> {
+        self.log_traceback.set(false);
+        if !self.is_pending() {
+            return Ok(false);
+        }
+        self.state.set(State::Cancelled);
+        self.cancel_message.set(message);
+        self.schedule_callbacks(this)?;
+        Ok(true)
+    }
+
+    /// Keeps the exception that ended a cancelled task.
+    pub fn keep_cancelled_exception(&self, exception: Obj) {
+        self.cancelled_exception.set(Some(exception));
+    }
+
+    /// Keeps the message for the cancellation to come.
+    pub fn set_cancel_message(&self, message: Option<Obj>) {
+        self.cancel_message.set(message);
+    }
+
+    /// The message of the cancellation.
+    pub fn cancel_message(&self) -> Option<Obj> {
+        self.cancel_message.get()
+    }
+
+    /// The `CancelledError` to raise.
+    pub fn make_cancelled_error(&self) -> PyResult<Obj> {
+        if let Some(kept) = self.cancelled_exception.take() {
+            return Ok(kept);
+        }
+        let class = &Asyncio::get().cancelled_error;
+        match self.cancel_message.get() {
+            Some(message) if !message.is_none() => class.call1(&message),
+            _ => class.call0(),
+        }
+    }
+
+    /// The outcome, which counts as seen from then on; cancelled and pending
+    /// futures raise.
+    pub fn outcome(&self) -> PyResult<Outcome> {
+        self.check_finished("Result is not set.")?;
+        self.log_traceback.set(false);
+        if let Some(exception) = self.exception.get() {
+            let traceback = self.exception_traceback.take();
+            exception.set_traceback(traceback.as_ref())?;
+            return Ok(Outcome::Exception(exception));
+        }
+        Ok(Outcome::Result(self.result.get_or_none()))
+    }
+
+    /// `result()`.
+    pub fn result(&self) -> PyResult<Obj> {
+        match self.outcome()? {
+            Outcome::Result(result) => Ok(result),
+            Outcome::Exception(exception) => Err(Raised::raise(&exception)),
+        }
+    }
+
+    /// `exception()`.
+    pub fn exception(&self) -> PyResult<Option<Obj>> {
+        self.check_finished("Exception is not set.")?;
+        self.log_traceback.set(false);
+        Ok(self.exception.get())
+    }
+
+    fn check_finished(&self, otherwise: &str) -> PyResult<()> {
+        match self.state.get() {
+            State::Finished => Ok(()),
+            State::Cancelled => Err(Raised::raise(&self.make_cancelled_error()?)),
+            State::Pending => {
+                let message = if self.is_alive() { otherwise } else { UNINITIALIZED };
+                Err(Raised::with_message(&Asyncio::get().invalid_state_error, message))
+            }
+        }
+    }
+
+    /// Adds a callback of `this`, or schedules it if there is an outcome.
+    pub fn add_callback(&self, this: &Obj, callback: Callback) -> PyResult<()> {
+        if self.is_pending() {
+            self.callbacks.borrow_mut().push(callback);
+            return Ok(());
+        }
+        callback.schedule(self, this)
+    }
+
+    fn schedule_callbacks(&self, this: &Obj) -> PyResult<()> {
+        match self.callbacks.take() {
+            Callbacks::None => Ok(()),
+            Callbacks::One(callback) => callback.schedule(self, this),
+            Callbacks::Many(callbacks) => {
+                callbacks.into_iter().try_for_each(|callback| callback.schedule(self, this))
+            }
+        }
+    }
+
+    /// Reports an exception that nobody has asked for; called when `this` dies.
+    pub fn finalize(&self, this: &Obj) -> PyResult<()> {
+        if !self.log_traceback.replace(false) {
+            return Ok(());
+        }
+        let (Some(exception), Some(event_loop)) = (self.exception.get(), self.event_loop.get())
+        else {
+            return Ok(());
+        };
+        let message = format!("{} exception was never retrieved", this.type_name());
+        let context = Obj::dict()?;
+        context.dict_set(&names().exception, &exception)?;
+        context.dict_set(&names().future, this)?;
+        context.dict_set(&names().message, &Obj::str(&message)?)?;
+        if let Some(traceback) = self.source_traceback.get() {
+            context.dict_set(&names().source_traceback, &traceback)?;
+        }
+        event_loop.call_method1(&names().call_exception_handler, &context).map(drop)
+    }
+
+    /// Whatever exception there is, somebody knows of it.
+    pub fn log_seen(&self) {
+        self.log_traceback.set(false);
+    }
+
+    /// Where it was made, in debug mode.
+    pub fn source_traceback(&self) -> Option<Obj> {
+        self.source_traceback.get()
+    }
+
+    fn slots(&self) -> [&Slot; 7] {
+        [
+            &self.event_loop,
+            &self.result,
+            &self.exception,
+            &self.exception_traceback,
+            &self.source_traceback,
+            &self.cancel_message,
+            &self.cancelled_exception,
+        ]
+    }
+
+    /// Shows the objects to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        self.slots().into_iter().for_each(|slot| visitor.slot(slot));
+        if let Ok(callbacks) = self.callbacks.try_borrow() {
+            callbacks.iter().for_each(|callback| callback.traverse(visitor));
+        }
+    }
+
+    /// Lets go of the objects.
+    pub fn clear(&self) {
+        self.slots().into_iter().for_each(|slot| slot.set(None));
+        self.native.set(false);
+        drop(self.callbacks.take());
+    }
+}
+
+const UNINITIALIZED: &str = "Future object is not initialized.";

@@ -1,0 +1,145 @@
+//! How a task comes to be.
+
+use std::ffi::CStr;
+
+use crate::asyncio::{Asyncio, names};
+use crate::event_loop::NativeLoop;
+use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
+
+use super::{Task, registry};
+
+/// `Task.__doc__`.
+#[cfg(Py_3_12)]
+pub const DOC: &CStr =
+    c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n\
+    A coroutine that runs in an event loop. See asyncio.Task.";
+#[cfg(not(Py_3_12))]
+/// `Task.__doc__`.
+pub const DOC: &CStr = c"Task(coro, *, loop=None, name=None, context=None)\n--\n\n\
+    A coroutine that runs in an event loop. See asyncio.Task.";
+
+/// What a task is made of, beside its coroutine.
+#[derive(Debug, Default)]
+pub struct TaskArgs<'a> {
+    /// Its name.
+    pub name: Option<&'a Obj>,
+    /// Its context.
+    pub context: Option<&'a Obj>,
+    /// Whether its first step is made at once.
+    #[cfg_attr(not(Py_3_12), expect(dead_code, reason = "new in 3.12"))]
+    pub eager_start: bool,
+}
+
+pub(super) fn init(this: &Py<Task>, args: &Args<'_>) -> PyResult<()> {
+    let asyncio = Asyncio::get();
+    let keywords = [&names().coro, &asyncio.loop_name, &names().name, &names().context];
+    #[cfg(Py_3_12)]
+    let (coro, event_loop, name, context, eager_start) = {
+        let [coro, event_loop, name, context] = keywords;
+        let [coro, event_loop, name, context, eager] =
+            args.bind("Task", 0, [coro, event_loop, name, context, &names().eager_start])?;
+        let eager = eager.map_or(Ok(false), Obj::is_true)?;
+        (coro, event_loop, name, context, eager)
+    };
+    #[cfg(not(Py_3_12))]
+    let (coro, event_loop, name, context, eager_start) = {
+        let [coro, event_loop, name, context] = args.bind("Task", 0, keywords)?;
+        (coro, event_loop, name, context, false)
+    };
+    if args.positional().len() > 1 {
+        return Err(Raised::type_error(&format!(
+            "Task() takes at most 1 positional argument ({} given)",
+            args.positional().len()
+        )));
+    }
+    let Some(coro) = coro else {
+        return Err(Raised::type_error("Task() missing required argument 'coro' (pos 1)"));
+    };
+    this.core.init(this.as_obj(), event_loop)?;
+    start(this, coro, &TaskArgs { name, context, eager_start })
+}
+
+impl Task {
+    /// A task for a native loop.
+    pub fn make(
+        event_loop: &Py<NativeLoop>,
+        coro: &Obj,
+        args: &TaskArgs<'_>,
+    ) -> PyResult<Py<Self>> {
+        let task = Py::new(Self::default())?;
+        task.core.init_native(event_loop)?;
+        start(&task, coro, args)?;
+        Ok(task)
+    }
+}
+
+fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
+    if !coro.is_coroutine_object() && !Asyncio::get().iscoroutine.call1(coro)?.is_true()? {
+        this.log_destroy_pending.set(false);
+        return Err(Raised::type_error(&format!(
+            "a coroutine was expected, got {}",
+            coro.repr_lossy()
+        )));
+    }
+    let context = match args.context.and_then(Obj::non_none) {
+        Some(context) if Asyncio::get().checks_init && !context::is_context(context) => {
+            this.log_destroy_pending.set(false);
+            let class = context.type_name();
+            return Err(Raised::type_error(&format!(
+                "a contextvars.Context was expected, got {class}"
+            )));
+        }
+        Some(context) => context.clone(),
+        None => context::copy_current()?,
+    };
+    this.context.set(Some(context));
+    this.waiter.set(None);
+    this.must_cancel.set(false);
+    this.cancels_requested.set(0);
+    this.log_destroy_pending.set(true);
+    this.coro.set(Some(coro.clone()));
+    this.set_name(args.name.and_then(Obj::non_none))?;
+    #[cfg(Py_3_12)]
+    if args.eager_start && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()? {
+        return start_eagerly(this);
+    }
+    Task::schedule_step(this, None)?;
+    registry::register(this)
+}
+
+#[cfg(Py_3_12)]
+fn start_eagerly(this: &Py<Task>) -> PyResult<()> {
+    let event_loop = this.core.event_loop()?;
+    let result = registry::while_eager(this, &event_loop, || {
+        context::run_in(&this.context(), || Task::run_coroutine(this, None))
+    });
+    if this.core.is_pending() {
+        let exception = result.map_err(Raised::take);
+        registry::register(this)?;
+        return exception.map_err(Raised::restore);
+    }
+    this.coro.set(None);
+    result
+}
+
+impl Task {
+    /// Names the task: what is not a str is made one, nothing is given a number.
+    pub(super) fn set_name(&self, name: Option<&Obj>) -> PyResult<()> {
+        match name {
+            None => {
+                self.number.set(next_number());
+                self.name.set(None);
+            }
+            Some(name) if name.is_exact_str() => self.name.set(Some(name.clone())),
+            Some(name) => self.name.set(Some(name.to_str()?)),
+        }
+        Ok(())
+    }
+}
+
+/// Counts the tasks that get a number for a name.
+fn next_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}

@@ -1,0 +1,97 @@
+//! Methods and properties of tasks.
+
+use std::ffi::CStr;
+
+use crate::asyncio::{Asyncio, names};
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::{Args, Obj, Py, PyResult, Raised};
+use crate::future;
+
+use super::Task;
+
+fn uncancel(this: &Py<Task>) -> PyResult<Obj> {
+    let requested = this.cancels_requested.get().saturating_sub(1);
+    if cfg!(Py_3_13) && requested == 0 && this.cancels_requested.get() > 0 {
+        this.must_cancel.set(false);
+    }
+    this.cancels_requested.set(requested);
+    count(requested)
+}
+
+fn count(value: u64) -> PyResult<Obj> {
+    Obj::int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn get_stack(this: &Py<Task>, args: &Args<'_>) -> PyResult<Obj> {
+    let [] = args.positional_only("get_stack")?;
+    let [limit] = args.bind("get_stack", 0, [&names().limit])?;
+    let helper = Asyncio::get().base_tasks.attr(c"_task_get_stack")?;
+    helper.call2(this.as_obj(), &limit.cloned().unwrap_or_else(Obj::none))
+}
+
+fn print_stack(this: &Py<Task>, args: &Args<'_>) -> PyResult<Obj> {
+    let [] = args.positional_only("print_stack")?;
+    let [limit, file] = args.bind("print_stack", 0, [&names().limit, &names().file])?;
+    let helper = Asyncio::get().base_tasks.attr(c"_task_print_stack")?;
+    let or_none = |value: Option<&Obj>| value.cloned().unwrap_or_else(Obj::none);
+    helper.call_with(&[this.as_obj(), &or_none(limit), &or_none(file)])
+}
+
+/// The table of methods.
+pub fn methods() -> Methods<Task> {
+    future::methods(Methods::new())
+        .args(c"cancel", CANCEL, |this: &Py<Task>, args: &Args<'_>| {
+            let [message] = args.bind("cancel", 0, [&names().msg])?;
+            this.cancel(message)
+        })
+        .noargs(
+            c"cancelling",
+            c"Return how many cancellations were requested and not taken back.",
+            |this: &Py<Task>| count(this.cancels_requested.get()),
+        )
+        .noargs(
+            c"uncancel",
+            c"Take back one request to cancel; return how many are left.",
+            uncancel,
+        )
+        .one(c"set_result", c"Not supported.", |_: &Py<Task>, _: &Obj| {
+            Err::<(), _>(Raised::runtime_error("Task does not support set_result operation"))
+        })
+        .one(c"set_exception", c"Not supported.", |_: &Py<Task>, _: &Obj| {
+            Err::<(), _>(Raised::runtime_error("Task does not support set_exception operation"))
+        })
+        .noargs(c"get_coro", c"Return the coroutine.", |this: &Py<Task>| Ok(this.coro.get()))
+        .noargs(c"get_context", c"Return the context it runs in.", |this: &Py<Task>| {
+            Ok(this.context.get())
+        })
+        .noargs(c"get_name", c"Return the name.", |this: &Py<Task>| this.name())
+        .one(c"set_name", c"Set the name; it is made a str.", |this: &Py<Task>, name: &Obj| {
+            this.set_name(Some(name))
+        })
+        .args(c"get_stack", GET_STACK, get_stack)
+        .args(c"print_stack", PRINT_STACK, print_stack)
+}
+
+/// The table of properties.
+pub fn properties() -> Properties<Task> {
+    future::properties(Properties::new())
+        .get_set(
+            c"_log_destroy_pending",
+            |this: &Py<Task>| Ok(this.log_destroy_pending.get()),
+            |this: &Py<Task>, value: &Obj| {
+                this.log_destroy_pending.set(value.is_true()?);
+                Ok(())
+            },
+        )
+        .get(c"_must_cancel", |this: &Py<Task>| Ok(this.must_cancel.get()))
+        .get(c"_num_cancels_requested", |this: &Py<Task>| count(this.cancels_requested.get()))
+        .get(c"_coro", |this: &Py<Task>| Ok(this.coro.get()))
+        .get(c"_fut_waiter", |this: &Py<Task>| Ok(this.waiter.get()))
+}
+
+const CANCEL: &CStr = c"cancel($self, /, msg=None)\n--\n\n\
+    Ask the task to end: CancelledError is raised in its coroutine.";
+const GET_STACK: &CStr = c"get_stack($self, /, *, limit=None)\n--\n\n\
+    Return the frames where the coroutine waits, or of its exception's traceback.";
+const PRINT_STACK: &CStr = c"print_stack($self, /, *, limit=None, file=None)\n--\n\n\
+    Print the frames that get_stack() returns.";
