@@ -11,6 +11,11 @@ use crate::task::{Task, TaskArgs};
 use super::c_task::is_task_step;
 use super::{NativeLoop, Ready};
 
+/// Whether a loop's futures and tasks are native ones. From 3.14 on they are the
+/// interpreter's own: `asyncio ps` reads their memory from outside, where native
+/// ones leave it empty.
+const NATIVE_BY_DEFAULT: bool = cfg!(not(Py_3_14));
+
 impl NativeLoop {
     /// Schedules a callback for the next turn, in `context` or a copy of the
     /// current one.
@@ -169,25 +174,45 @@ impl NativeLoop {
         Self::timer(this, when.clone(), "call_at", (callback, rest, context))
     }
 
-    /// A native future of this loop.
+    /// A future of this loop.
     pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
-        Future::make(this).map(Py::into_obj)
+        if NATIVE_BY_DEFAULT {
+            return Future::make(this).map(Py::into_obj);
+        }
+        let asyncio = Asyncio::get();
+        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let usual = NATIVE_BY_DEFAULT || !this.debug.get();
         if let [coro] = args.positional()
+            && usual
             && !this.task_factory.is_some()
-            && let Some(keywords) = task_keywords(args)?
+            && let Some([name, context]) = args.only_known([&names().name, &names().context])
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
-                return Task::make(this, coro, &keywords).map(Py::into_obj);
+            if NATIVE_BY_DEFAULT {
+                if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
+                    let keywords = TaskArgs { name, context, eager_start: false };
+                    return Task::make(this, coro, &keywords).map(Py::into_obj);
+                }
+            } else if name.is_none() && context.is_none() {
+                return class.call_keywords(Some(coro), &asyncio.loop_keyword, [this.as_obj()]);
+            } else {
+                let given = |value: Option<&Obj>| value.cloned().unwrap_or_else(Obj::none);
+                let (name, context) = (given(name), given(context));
+                let values = [this.as_obj(), &name, &context];
+                return class.call_keywords(Some(coro), &asyncio.task_keywords, values);
             }
         }
-        // Factories, and a program that has put a class of its own there: the
-        // interpreter's own method knows its version's keywords.
+        Self::create_task_as_stock(this, args)
+    }
+
+    /// Factories, debug mode, and a program that has put a class of its own there:
+    /// the interpreter's own method knows its version's keywords.
+    fn create_task_as_stock(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         args.forward(&Asyncio::get().base_event_loop.attr(c"create_task")?, this.as_obj())
     }
 
@@ -200,23 +225,6 @@ impl NativeLoop {
             });
         }
         Ok(())
-    }
-}
-
-#[cfg_attr(not(Py_3_14), expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on"))]
-/// The keywords of `create_task`, if there are no others than each version knows.
-fn task_keywords<'a>(args: &Args<'a>) -> PyResult<Option<TaskArgs<'a>>> {
-    #[cfg(Py_3_14)]
-    {
-        let known = args.only_known([&names().name, &names().context, &names().eager_start]);
-        let Some([name, context, eager]) = known else { return Ok(None) };
-        let eager_start = eager.map_or(Ok(false), Obj::is_true)?;
-        Ok(Some(TaskArgs { name, context, eager_start }))
-    }
-    #[cfg(not(Py_3_14))]
-    {
-        let known = args.only_known([&names().name, &names().context]);
-        Ok(known.map(|[name, context]| TaskArgs { name, context, eager_start: false }))
     }
 }
 
