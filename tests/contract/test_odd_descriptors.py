@@ -144,7 +144,7 @@ def test_a_handle_marked_as_cancelled_by_hand_does_not_run(run: Run, timer: bool
                 if timer
                 else loop.call_soon(ran.append, name)
             )
-        handles[0]._cancelled = True  # type: ignore[attr-defined]
+        handles[0]._cancelled = True
         await until(lambda: "other" in ran)
         assert ran == ["other"]
         assert [handle.cancelled() for handle in handles] == [True, False]
