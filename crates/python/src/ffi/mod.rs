@@ -37,6 +37,7 @@ pub mod native;
 pub mod object;
 pub mod slot;
 pub mod text;
+mod trash;
 
 pub use args::Args;
 pub use error::{PyResult, Raised};

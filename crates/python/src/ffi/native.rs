@@ -37,6 +37,7 @@ use super::error::{PyResult, Raised};
 use super::method::{self, Methods, Properties};
 use super::object::Obj;
 use super::slot::Visitor;
+use super::trash;
 
 /// `__repr__`.
 pub type ReprFn<T> = fn(&Py<T>) -> PyResult<Obj>;
@@ -356,42 +357,9 @@ fn dict_place<T: NativeType>(object: *mut py::PyObject) -> *mut *mut py::PyObjec
     object.cast::<u8>().wrapping_add(end).cast()
 }
 
-/// Deeper than this, dead objects wait for the outermost `dealloc`.
-const MAX_DEPTH: usize = 50;
-
-/// Dead objects, each with the function that ends it.
-type Trash = Vec<(*mut py::PyObject, unsafe fn(*mut py::PyObject))>;
-
-thread_local! {
-    /// How many `dealloc`s of this module are on this thread's stack.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// What was too deep. A long chain of objects must not become a deep stack.
-    static TRASH: Cell<Trash> = const { Cell::new(Vec::new()) };
-}
-
 unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject) {
-    let depth = DEPTH.get();
-    if depth > MAX_DEPTH {
-        // SAFETY: the collector must not see a dead object while it waits.
-        unsafe { py::PyObject_GC_UnTrack(object.cast()) };
-        let mut trash = TRASH.take();
-        trash.push((object, end::<T>));
-        TRASH.set(trash);
-        return;
-    }
-    DEPTH.set(depth + 1);
     // SAFETY: called by CPython with an instance whose last reference has gone.
-    unsafe { end::<T>(object) };
-    if depth == 0 {
-        loop {
-            let mut trash = TRASH.take();
-            let Some((object, end)) = trash.pop() else { break };
-            TRASH.set(trash);
-            // SAFETY: put there above, once, with its own function.
-            unsafe { end(object) };
-        }
-    }
-    DEPTH.set(depth);
+    unsafe { trash::end(object, end::<T>) };
 }
 
 /// # Safety

@@ -1,0 +1,51 @@
+//! Ending long chains of objects without a deep stack.
+//!
+//! A handle may hold the last reference to another one, which holds the last one
+//! to a third, and so on: each `tp_dealloc` would run inside the former's.
+//! Beyond a depth the dead wait in a list, which the outermost `tp_dealloc` of
+//! the thread empties.
+
+use std::cell::Cell;
+
+use pyo3_ffi as py;
+
+/// How many `tp_dealloc`s of this module may be on a thread's stack.
+const MAX_DEPTH: usize = 50;
+
+/// Ends an object whose last reference has gone.
+pub(super) type End = unsafe fn(*mut py::PyObject);
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static WAITING: Cell<Vec<(*mut py::PyObject, End)>> = const { Cell::new(Vec::new()) };
+}
+
+/// Ends `object` by `end_it`, now or when the stack is less deep.
+///
+/// # Safety
+/// `object` is an instance whose last reference has gone, `end_it` its type's own
+/// function.
+pub(super) unsafe fn end(object: *mut py::PyObject, end_it: End) {
+    let depth = DEPTH.get();
+    if depth > MAX_DEPTH {
+        // SAFETY: the collector must not see a dead object while it waits.
+        unsafe { py::PyObject_GC_UnTrack(object.cast()) };
+        let mut waiting = WAITING.take();
+        waiting.push((object, end_it));
+        WAITING.set(waiting);
+        return;
+    }
+    DEPTH.set(depth + 1);
+    // SAFETY: says the caller.
+    unsafe { end_it(object) };
+    if depth == 0 {
+        loop {
+            let mut waiting = WAITING.take();
+            let Some((object, end_it)) = waiting.pop() else { break };
+            WAITING.set(waiting);
+            // SAFETY: put there above, once, with its own function.
+            unsafe { end_it(object) };
+        }
+    }
+    DEPTH.set(depth);
+}
