@@ -17,6 +17,8 @@ pub(super) type End = unsafe fn(*mut py::PyObject);
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Whether somebody waits: spares the usual case a look at the list.
+    static FILLED: Cell<bool> = const { Cell::new(false) };
     static WAITING: Cell<Vec<(*mut py::PyObject, End)>> = const { Cell::new(Vec::new()) };
 }
 
@@ -33,12 +35,13 @@ pub(super) unsafe fn end(object: *mut py::PyObject, end_it: End) {
         let mut waiting = WAITING.take();
         waiting.push((object, end_it));
         WAITING.set(waiting);
+        FILLED.set(true);
         return;
     }
     DEPTH.set(depth + 1);
     // SAFETY: says the caller.
     unsafe { end_it(object) };
-    if depth == 0 {
+    if depth == 0 && FILLED.get() {
         loop {
             let mut waiting = WAITING.take();
             let Some((object, end_it)) = waiting.pop() else { break };
@@ -46,6 +49,7 @@ pub(super) unsafe fn end(object: *mut py::PyObject, end_it: End) {
             // SAFETY: put there above, once, with its own function.
             unsafe { end_it(object) };
         }
+        FILLED.set(false);
     }
     DEPTH.set(depth);
 }
