@@ -55,12 +55,6 @@ pub struct Asyncio {
     /// Whether `format_helpers._format_callback_source` takes `debug=` (it came
     /// with a patch release of 3.13).
     pub formats_by_debug: bool,
-    /// `asyncio.Future`.
-    pub future: Obj,
-    /// `("loop",)`.
-    pub loop_keyword: Obj,
-    /// `("loop", "name", "context")`.
-    pub task_keywords: Obj,
     /// `sys._getframe`.
     pub getframe: Obj,
     /// `asyncio.CancelledError`.
@@ -197,9 +191,6 @@ impl Asyncio {
                 .attr(c"__code__")?
                 .attr(c"co_kwonlyargcount")?
                 .is_true()?,
-            future: import(c"asyncio.futures")?.attr(c"Future")?,
-            loop_keyword: keywords(&["loop"])?,
-            task_keywords: keywords(&["loop", "name", "context"])?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
         });

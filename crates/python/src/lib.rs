@@ -55,6 +55,8 @@ fn fill(module: &Obj) -> PyResult<()> {
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
     task::Task::prepare();
+    #[cfg(Py_3_14)]
+    task::find_fields_read_from_outside()?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;

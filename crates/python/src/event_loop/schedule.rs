@@ -11,11 +11,6 @@ use crate::task::{Task, TaskArgs};
 use super::c_task::is_task_step;
 use super::{NativeLoop, Ready};
 
-/// Whether a loop's futures and tasks are native ones. From 3.14 on they are the
-/// interpreter's own: `asyncio ps` reads their memory from outside, where native
-/// ones leave it empty.
-const NATIVE_BY_DEFAULT: bool = cfg!(not(Py_3_14));
-
 impl NativeLoop {
     /// Schedules a callback for the next turn, in `context` or a copy of the
     /// current one.
@@ -192,35 +187,20 @@ impl NativeLoop {
 
     /// A future of this loop.
     pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
-        if NATIVE_BY_DEFAULT {
-            return Future::make(this).map(Py::into_obj);
-        }
-        let asyncio = Asyncio::get();
-        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
+        Future::make(this).map(Py::into_obj)
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let usual = NATIVE_BY_DEFAULT || !this.debug.get();
         if let [coro] = args.positional()
-            && usual
             && !this.task_factory.is_some()
             && let Some([name, context]) = args.only_known([&names().name, &names().context])
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            if NATIVE_BY_DEFAULT {
-                if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
-                    let keywords = TaskArgs { name, context, eager_start: false };
-                    return Task::make(this, coro, &keywords).map(Py::into_obj);
-                }
-            } else if name.is_none() && context.is_none() {
-                return class.call_keywords(Some(coro), &asyncio.loop_keyword, [this.as_obj()]);
-            } else {
-                let given = |value: Option<&Obj>| value.cloned().unwrap_or_else(Obj::none);
-                let (name, context) = (given(name), given(context));
-                let values = [this.as_obj(), &name, &context];
-                return class.call_keywords(Some(coro), &asyncio.task_keywords, values);
+            if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
+                let keywords = TaskArgs { name, context, eager_start: false };
+                return Task::make(this, coro, &keywords).map(Py::into_obj);
             }
         }
         Self::create_task_as_stock(this, args)

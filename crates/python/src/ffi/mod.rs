@@ -29,6 +29,8 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
+#[cfg(Py_3_14)]
+pub mod field;
 pub mod gil;
 pub mod method;
 pub mod module;

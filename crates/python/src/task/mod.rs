@@ -16,6 +16,8 @@
 
 mod create;
 mod methods;
+#[cfg(Py_3_14)]
+mod outside;
 mod registry;
 mod step;
 mod wrapper;
@@ -33,6 +35,8 @@ use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 
 pub use create::TaskArgs;
+#[cfg(Py_3_14)]
+pub use outside::prepare as find_fields_read_from_outside;
 #[cfg(not(Py_3_14))]
 pub use registry::take_unregistered;
 pub use wrapper::TaskStep;
