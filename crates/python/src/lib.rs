@@ -72,10 +72,22 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,
+        c"_set_task_stand_in",
+        c"Say which class, when called, makes a Task; once.",
+        set_task_stand_in,
+    )?;
+    add_function(
+        module,
         c"_panic_for_tests",
         c"Panic in Rust: the tests check that it is reported and survived.",
         panic_for_tests,
     )
+}
+
+fn set_task_stand_in(args: &Args<'_>) -> PyResult<Obj> {
+    let [class] = args.exactly("_set_task_stand_in")?;
+    task::Task::set_stand_in(class);
+    Ok(Obj::none())
 }
 
 fn panic_for_tests(_: &Args<'_>) -> PyResult<Obj> {

@@ -194,7 +194,7 @@ impl NativeLoop {
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
             if NATIVE_BY_DEFAULT {
-                if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
+                if class.is(&asyncio.task) || Task::is_made_by(&class) {
                     let keywords = TaskArgs { name, context, eager_start: false };
                     return Task::make(this, coro, &keywords).map(Py::into_obj);
                 }

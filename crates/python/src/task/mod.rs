@@ -57,6 +57,10 @@ static WAKEUP: Global<WakeupFunction> = Global::new();
 #[derive(Debug)]
 struct WakeupFunction(Bindable<Task>);
 
+/// The class in `asyncio.Task`'s place while programs are accelerated: calling it
+/// makes a native task.
+static STAND_IN: Global<Obj> = Global::new();
+
 impl Task {
     /// Makes what tasks need; once, at import.
     pub fn prepare() {
@@ -64,6 +68,17 @@ impl Task {
             .set(WakeupFunction(Bindable::new(c"task_wakeup", |this: &Py<Self>, future: &Obj| {
                 Self::wakeup(this, future)
             })));
+    }
+
+    /// Says which class stands in for `asyncio.Task`; once.
+    pub fn set_stand_in(class: &Obj) {
+        STAND_IN.set(class.clone());
+    }
+
+    /// Whether calling this class makes exactly a native task.
+    #[inline]
+    pub fn is_made_by(class: &Obj) -> bool {
+        Py::<Self>::is_class(class) || STAND_IN.try_get().is_some_and(|own| class.is(own))
     }
 
     /// The function to be called with the future that the task waits for.
