@@ -8,12 +8,14 @@ import asyncio
 import importlib
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 import threading
 import types
 from asyncio import streams, tasks
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import batuta
@@ -116,6 +118,16 @@ def test_future_stays_and_accepts_all_kinds() -> None:
         assert await own == 42
 
     batuta.run(main(), accelerate=True)
+
+
+def test_the_documentation_lists_what_is_replaced() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "acceleration.md").read_text()
+    section = page.partition("### What is replaced")[2].partition("###")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    listed = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    if sys.version_info < (3, 12):
+        listed -= {"eager_task_factory"}
+    assert listed == set(NATIVE) - {"Future"}
 
 
 # The class in the place of `asyncio.Task`
