@@ -154,6 +154,10 @@ def test_the_stand_in_makes_native_tasks(accelerated: None) -> None:
         assert [isinstance(task, asyncio.Task) for task in made] == [True] * len(made)
         assert await asyncio.gather(*made) == [1] * len(made)
         assert native(asyncio.current_task())
+        bare: asyncio.Task[int] = asyncio.Task.__new__(asyncio.Task)
+        assert native(bare)
+        bare.__init__(answer(1), loop=loop)  # type: ignore[misc]
+        assert await bare == 1
         with pytest.raises(TypeError, match="a coroutine was expected"):
             asyncio.Task(42)  # type: ignore[arg-type]
 

@@ -29,7 +29,12 @@ from batuta.natives import NATIVE
 from batuta.stand_in import StandInType
 
 
-class Task(_batuta.Task, metaclass=StandInType):  # type: ignore[type-arg]
+class _TaskType(StandInType):
+    def __call__(cls, *args: Any, **keywords: Any) -> _batuta.Task[Any]:
+        return _batuta.Task(*args, **keywords)
+
+
+class Task(_batuta.Task, metaclass=_TaskType):  # type: ignore[type-arg]
     """What stands in for `asyncio.Task`: calling it makes a native task.
 
     It accepts every task written in C, those made before and those of other loops as well. As a
@@ -40,8 +45,9 @@ class Task(_batuta.Task, metaclass=StandInType):  # type: ignore[type-arg]
     _accepted = (_asyncio.Task,)
     __signature__ = inspect.signature(_batuta.Task)
 
-    def __new__(cls, *args: Any, **keywords: Any) -> _batuta.Task[Any]:  # type: ignore[misc]
-        return _batuta.Task(*args, **keywords)
+    def __new__(cls, *_: Any, **__: Any) -> _batuta.Task[Any]:  # type: ignore[misc]
+        """Make one without `__init__`, for who calls `asyncio.Task.__new__(asyncio.Task)`."""
+        return _batuta.Task.__new__(_batuta.Task)
 
 
 _batuta._set_task_stand_in(Task)
