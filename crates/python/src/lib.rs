@@ -7,6 +7,7 @@
 
 mod address;
 mod asyncio;
+mod coroutine;
 mod event_loop;
 mod ffi;
 mod future;
@@ -36,6 +37,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
     sock::load()?;
+    coroutine::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -70,6 +72,16 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
+    add_function(
+        module,
+        c"_track_origins",
+        c"Whether native coroutines keep where they were made.",
+        |args: &Args<'_>| {
+            let [tracked] = args.exactly("_track_origins")?;
+            coroutine::track(tracked.is_true()?);
+            Ok(Obj::none())
+        },
+    )?;
     add_function(
         module,
         c"_panic_for_tests",
