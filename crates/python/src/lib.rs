@@ -13,6 +13,7 @@ mod ffi;
 mod future;
 mod handle;
 mod sock;
+mod sync;
 mod task;
 mod transport;
 
@@ -71,6 +72,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
+    sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add_function(
         module,

@@ -80,6 +80,12 @@ impl<'a> Args<'a> {
         self.positional
     }
 
+    /// Whether there is any keyword argument.
+    #[inline]
+    pub fn has_keywords(&self) -> bool {
+        !self.keyword_values.is_empty()
+    }
+
     /// The name of the `index`-th keyword argument.
     fn name(&self, index: usize) -> Obj {
         // SAFETY: `names` is a tuple of `keyword_values.len()` strings, and an

@@ -45,4 +45,4 @@ pub use args::Args;
 pub use error::{PyResult, Raised};
 pub use native::{NativeType, Py};
 pub use object::Obj;
-pub use slot::{Slot, Visitor};
+pub use slot::{Held, Slot, Visitor};
