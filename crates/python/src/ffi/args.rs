@@ -173,6 +173,27 @@ impl<'a> Args<'a> {
         )))
     }
 
+    /// Nothing but `self`, which is not among the arguments. The messages are those
+    /// of a Python function.
+    #[inline]
+    pub fn only_self(&self, function: &str) -> PyResult<()> {
+        if self.positional.is_empty() && self.keyword_values.is_empty() {
+            return Ok(());
+        }
+        self.more_than_self(function)
+    }
+
+    #[cold]
+    fn more_than_self(&self, function: &str) -> PyResult<()> {
+        if !self.keyword_values.is_empty() {
+            let [] = self.bind(function, self.positional.len(), [])?;
+        }
+        let given = self.positional.len() + 1;
+        Err(Raised::type_error(&format!(
+            "{function}() takes 1 positional argument but {given} were given"
+        )))
+    }
+
     /// Exactly `N` positional arguments, keywords aside.
     pub fn first<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
         <&[Obj; N]>::try_from(self.positional).map_err(|_| {

@@ -29,7 +29,7 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     define::<Coroutine<Wait>>(None)?;
     let stock = Lookups::get().locks.attr(c"Event")?;
     let wait = stock.attr(c"wait")?.native_method(|this: &Py<NativeEvent>, args: &Args<'_>| {
-        let [] = args.exactly("Event.wait")?;
+        args.only_self("Event.wait")?;
         this.wait()
     })?;
     class.set_attr(c"wait", &wait)?;
@@ -81,7 +81,7 @@ impl NativeType for NativeEvent {
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(|this, args| {
-        let [] = args.exactly("Event.__init__")?;
+        args.only_self("Event.__init__")?;
         this.waiters.clear();
         this.value.set(false);
         Ok(())

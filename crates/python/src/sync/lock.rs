@@ -40,12 +40,12 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     let stock = Lookups::get().locks.attr(c"Lock")?;
     let acquire =
         stock.attr(c"acquire")?.native_method(|this: &Py<NativeLock>, args: &Args<'_>| {
-            let [] = args.exactly("Lock.acquire")?;
+            args.only_self("Lock.acquire")?;
             LockSteps::make(this, Purpose::Acquire)
         })?;
     let enter =
         stock.attr(c"__aenter__")?.native_method(|this: &Py<NativeLock>, args: &Args<'_>| {
-            let [] = args.exactly("__aenter__")?;
+            args.only_self("__aenter__")?;
             LockSteps::make(this, Purpose::Enter)
         })?;
     let exit =
@@ -114,7 +114,7 @@ impl NativeType for NativeLock {
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::new()));
     const INIT: Option<InitFn<Self>> = Some(|this, args| {
-        let [] = args.exactly("Lock.__init__")?;
+        args.only_self("Lock.__init__")?;
         this.waiters.replace(&Obj::none());
         this.locked.set(false);
         Ok(())

@@ -45,11 +45,11 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     define::<Coroutine<SemaphoreSteps>>(None)?;
     let stock = Lookups::get().locks.attr(c"Semaphore")?;
     let acquire = stock.attr(c"acquire")?.native_method(|this: &This, args: &Args<'_>| {
-        let [] = args.exactly("Semaphore.acquire")?;
+        args.only_self("Semaphore.acquire")?;
         SemaphoreSteps::make(this, Purpose::Acquire)
     })?;
     let enter = stock.attr(c"__aenter__")?.native_method(|this: &This, args: &Args<'_>| {
-        let [] = args.exactly("__aenter__")?;
+        args.only_self("__aenter__")?;
         SemaphoreSteps::make(this, Purpose::Enter)
     })?;
     let exit = stock.attr(c"__aexit__")?.native_method(|this: &This, args: &Args<'_>| {

@@ -23,11 +23,11 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
         QueueSteps::make(this, Purpose::Put, Some(item))
     })?;
     let get = stock.attr(c"get")?.native_method(|this: &This, args: &Args<'_>| {
-        let [] = args.exactly("Queue.get")?;
+        args.only_self("Queue.get")?;
         QueueSteps::make(this, Purpose::Get, None)
     })?;
     let join = stock.attr(c"join")?.native_method(|this: &This, args: &Args<'_>| {
-        let [] = args.exactly("Queue.join")?;
+        args.only_self("Queue.join")?;
         QueueSteps::make(this, Purpose::Join, None)
     })?;
     class.set_attr(c"put", &put)?;
