@@ -74,6 +74,13 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
+    #[cfg(not(Py_3_14))]
+    add_function(
+        module,
+        c"take_unregistered_tasks",
+        c"Return the tasks that asyncio's own set of tasks has not been given yet, each once.",
+        |_| Obj::list(&task::take_unregistered()),
+    )?;
     add_function(
         module,
         c"_track_origins",

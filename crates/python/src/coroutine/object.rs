@@ -73,6 +73,10 @@ impl<R: Routine> NativeType for Coroutine<R> {
         self.origin.set(None);
     }
 
+    fn ends_quietly(&self) -> bool {
+        self.phase.get() == Phase::Finished
+    }
+
     fn methods() -> Methods<Self> {
         Methods::new()
             .one(c"send", c"Resume the coroutine with a value.", |this: &Py<Self>, value: &Obj| {

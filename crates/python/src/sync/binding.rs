@@ -20,6 +20,13 @@ pub struct Binding {
 impl Binding {
     /// A future of the running loop, for `this` to wait with.
     pub fn create_future(&self, this: &Obj) -> PyResult<Obj> {
+        if self.native.get()
+            && let Some(event_loop) = self.event_loop.get()
+            && let Some(native) = Py::<NativeLoop>::from_instance(&event_loop)
+            && NativeLoop::runs_here(native)
+        {
+            return NativeLoop::create_future(native);
+        }
         let running = Lookups::get().get_running_loop.call0()?;
         if !self.event_loop.is_some() {
             self.bind(&running);
@@ -29,11 +36,6 @@ impl Binding {
                 "{} is bound to a different event loop",
                 this.repr_lossy()
             )));
-        }
-        if self.native.get()
-            && let Some(native) = Py::<NativeLoop>::from_instance(&running)
-        {
-            return NativeLoop::create_future(native);
         }
         running.call_method0(&own_names().create_future)
     }
