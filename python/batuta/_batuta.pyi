@@ -1,6 +1,7 @@
 """What the native module offers to the Python half."""
 
 import asyncio
+import sys
 from asyncio import transports
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -145,4 +146,8 @@ class DatagramTransport(transports._FlowControlMixin, transports.DatagramTranspo
     def resume_reading(self) -> None: ...
 
 def _set_task_stand_in(class_: type, /) -> None: ...
+def _track_origins(tracked: bool, /) -> None: ...
 def _panic_for_tests(*args: Any) -> None: ...
+
+if sys.version_info < (3, 14):
+    def take_unregistered_tasks() -> list[asyncio.Task[Any]]: ...

@@ -30,6 +30,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
 
+if sys.version_info < (3, 14):
+    from batuta import task_set
+
+    task_set.adopt()
+
 if TYPE_CHECKING:
     import contextvars
     import socket
@@ -89,7 +94,6 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
 
         def _check_closed(self) -> None: ...
         def _check_running(self) -> None: ...
-        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
 
     def __init__(self) -> None:
         asyncio.BaseEventLoop.__init__(self)
@@ -131,6 +135,10 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*former_hooks)
+
+    def _set_coroutine_origin_tracking(self, enabled: bool) -> None:
+        asyncio.BaseEventLoop._set_coroutine_origin_tracking(self, enabled)  # type: ignore[attr-defined]
+        _batuta._track_origins(sys.get_coroutine_origin_tracking_depth() > 0)
 
     def _run_patched_turns(self) -> None:
         """Run turns through a `_run_once` that a subclass or a tool has replaced."""

@@ -7,11 +7,13 @@
 
 mod address;
 mod asyncio;
+mod coroutine;
 mod event_loop;
 mod ffi;
 mod future;
 mod handle;
 mod sock;
+mod sync;
 mod task;
 mod transport;
 
@@ -36,6 +38,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
     sock::load()?;
+    coroutine::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -69,7 +72,25 @@ fn fill(module: &Obj) -> PyResult<()> {
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
+    sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
+    #[cfg(not(Py_3_14))]
+    add_function(
+        module,
+        c"take_unregistered_tasks",
+        c"Return the tasks that asyncio's own set of tasks has not been given yet, each once.",
+        |_| Obj::list(&task::take_unregistered()),
+    )?;
+    add_function(
+        module,
+        c"_track_origins",
+        c"Whether native coroutines keep where they were made.",
+        |args: &Args<'_>| {
+            let [tracked] = args.exactly("_track_origins")?;
+            coroutine::track(tracked.is_true()?);
+            Ok(Obj::none())
+        },
+    )?;
     add_function(
         module,
         c"_set_task_stand_in",

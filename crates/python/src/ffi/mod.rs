@@ -21,6 +21,7 @@
 
 pub mod args;
 pub mod audit;
+mod awaiting;
 mod base;
 pub mod buffer;
 pub mod call;
@@ -29,12 +30,15 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
+mod function;
 pub mod gil;
 pub mod method;
 pub mod module;
 pub mod names;
 pub mod native;
 pub mod object;
+#[cfg(not(Py_3_14))]
+pub mod roster;
 pub mod slot;
 pub mod text;
 mod trash;
@@ -43,4 +47,4 @@ pub use args::Args;
 pub use error::{PyResult, Raised};
 pub use native::{NativeType, Py};
 pub use object::Obj;
-pub use slot::{Slot, Visitor};
+pub use slot::{Held, Slot, Visitor};

@@ -1,6 +1,7 @@
 //! [`Obj`]: an owned reference to a Python object, and what any object can do.
 
 use std::ffi::CStr;
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
 use pyo3_ffi as py;
@@ -102,6 +103,21 @@ impl Obj {
     #[inline]
     pub fn is(&self, other: &Self) -> bool {
         self.0 == other.0
+    }
+
+    /// A number for the present state of its class and that class's bases: it changes when
+    /// one of them is given another attribute. Nothing while the class has no number.
+    #[inline]
+    pub fn class_version(&self) -> Option<NonZeroU32> {
+        // SAFETY: a type is alive as long as its instances.
+        unsafe {
+            let class = self.type_ptr();
+            #[cfg(not(Py_3_14))]
+            if (*class).tp_flags & py::Py_TPFLAGS_VALID_VERSION_TAG == 0 {
+                return None;
+            }
+            NonZeroU32::new((*class).tp_version_tag)
+        }
     }
 
     /// The object's type, as a pointer to compare.
@@ -257,6 +273,29 @@ impl Obj {
                 None => Ok(self.clone()),
             }
         }
+    }
+}
+
+unsafe extern "C" {
+    fn _PyType_Lookup(class: *mut py::PyTypeObject, name: *mut py::PyObject) -> *mut py::PyObject;
+}
+
+/// What a class says of its instances.
+impl Obj {
+    /// Whether the first class of the object's that has `name` has exactly `value`
+    /// there: whether no subclass has put something else in its place. What the
+    /// instance itself has is not looked at.
+    #[inline]
+    pub fn class_has(&self, name: &Name, value: &Obj) -> bool {
+        // SAFETY: an object keeps its type alive; the result is borrowed or null,
+        // without an exception.
+        unsafe { _PyType_Lookup(self.type_ptr(), name.as_obj().as_ptr()) == value.as_ptr() }
+    }
+
+    /// How many references there are.
+    pub fn reference_count(&self) -> isize {
+        // SAFETY: the object is alive.
+        unsafe { py::Py_REFCNT(self.as_ptr()) }
     }
 }
 
