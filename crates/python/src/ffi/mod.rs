@@ -35,6 +35,7 @@ pub mod module;
 pub mod names;
 pub mod native;
 pub mod object;
+pub mod set;
 pub mod slot;
 pub mod text;
 mod trash;
