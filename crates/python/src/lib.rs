@@ -8,6 +8,7 @@
 mod address;
 mod asyncio;
 mod combine;
+mod coroutine;
 mod event_loop;
 mod ffi;
 mod future;
@@ -37,6 +38,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
     sock::load()?;
+    coroutine::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -78,6 +80,16 @@ fn fill(module: &Obj) -> PyResult<()> {
         c"take_unregistered_tasks",
         c"Return the tasks that asyncio's own set of tasks has not been given yet, each once.",
         |_| Obj::list(&task::take_unregistered()),
+    )?;
+    add_function(
+        module,
+        c"_track_origins",
+        c"Whether native coroutines keep where they were made.",
+        |args: &Args<'_>| {
+            let [tracked] = args.exactly("_track_origins")?;
+            coroutine::track(tracked.is_true()?);
+            Ok(Obj::none())
+        },
     )?;
     add_function(
         module,

@@ -37,6 +37,16 @@ pub fn broken_pipe_class() -> &'static Obj {
     builtin(&raw const py::PyExc_BrokenPipeError)
 }
 
+/// `GeneratorExit`.
+pub fn generator_exit_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_GeneratorExit)
+}
+
+/// `StopIteration`.
+pub fn stop_iteration_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_StopIteration)
+}
+
 /// Warns of a resource that nobody has closed, `source`.
 pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
     // SAFETY: the format takes one object, which is alive.

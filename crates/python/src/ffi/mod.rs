@@ -21,6 +21,7 @@
 
 pub mod args;
 pub mod audit;
+mod awaiting;
 mod base;
 pub mod buffer;
 pub mod call;
@@ -29,6 +30,7 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
+mod function;
 pub mod gil;
 pub mod method;
 pub mod module;
