@@ -7,6 +7,7 @@
 
 mod address;
 mod asyncio;
+mod combine;
 mod coroutine;
 mod event_loop;
 mod ffi;
@@ -58,6 +59,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
     task::Task::prepare();
+    combine::fill(module, &native)?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;

@@ -206,6 +206,9 @@ impl Py<NativeLoop> {
                 context::run_in(&task.context(), || Task::wakeup(&task, &future))
                     .or_else(|raised| self.native_wakeup_failed(raised, &task, future))
             }
+            Ready::Observer(observer, future) => observer
+                .notify(&future)
+                .or_else(|raised| self.observer_failed(raised, &observer, future)),
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
             #[cfg(Py_3_14)]

@@ -39,6 +39,7 @@ pub mod native;
 pub mod object;
 #[cfg(not(Py_3_14))]
 pub mod roster;
+pub mod set;
 pub mod slot;
 pub mod text;
 mod trash;

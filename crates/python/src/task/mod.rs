@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::asyncio::{Asyncio, names};
+use crate::combine::GatheringFuture;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
 use crate::ffi::native::{InitFn, ReprFn, TypeCell};
@@ -123,6 +124,11 @@ impl Task {
         Ok(Some(name))
     }
 
+    /// Nobody will be told if it dies before it has ended.
+    pub fn die_quietly(&self) {
+        self.log_destroy_pending.set(false);
+    }
+
     fn finalize(this: &Py<Self>) {
         let known = if this.core.is_pending() { registry::forget(this) } else { Ok(()) };
         let reported = known
@@ -167,11 +173,12 @@ impl Task {
     }
 }
 
-/// `waiter.cancel(msg=message)`.
-fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
+/// `waiter.cancel(msg=message)` of any future.
+pub fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
     match Awaited::from_exact(waiter) {
         Some(Awaited::Future(future)) => future.future().cancel(waiter, message.cloned()),
         Some(Awaited::Task(task)) => task.cancel(message),
+        Some(Awaited::Gathering(outer)) => GatheringFuture::cancel(&outer, message),
         None => {
             let none = Obj::none();
             let keyword = &Asyncio::get().msg_keyword;
