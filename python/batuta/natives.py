@@ -9,11 +9,22 @@ import asyncio
 import sys
 from typing import Any, Final
 
-from batuta import _batuta
+from batuta import _batuta, locks, queues, taskgroups
 
 NATIVE: Final[dict[str, Any]] = {
+    "Barrier": locks.Barrier,
+    "BoundedSemaphore": locks.BoundedSemaphore,
+    "Condition": locks.Condition,
+    "Event": locks.Event,
     "Future": _batuta.Future,
+    "LifoQueue": queues.LifoQueue,
+    "Lock": locks.Lock,
+    "PriorityQueue": queues.PriorityQueue,
+    "Queue": queues.Queue,
+    "Semaphore": locks.Semaphore,
     "Task": _batuta.Task,
+    "TaskGroup": taskgroups.TaskGroup,
+    "gather": _batuta.gather,
 }
 
 if sys.version_info >= (3, 12):
