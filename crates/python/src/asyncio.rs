@@ -14,7 +14,7 @@ declare_names! {
         _cancelled, _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _loop,
         _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, add_done_callback,
         addr, address, buffer_updated, call_exception_handler, call_soon, cancel, close,
-        connection_lost, connection_made, context, coro, data, data_received, datagram_received,
+        connection_lost, connection_made, context, coro, create_task, data, data_received, datagram_received,
         debug, done, eager_start, eof_received, error_received, exception, extra, file, fileno,
         future, get_buffer, get_debug, get_loop, handle, high, info, is_running, limit, low,
         message, msg, name, pause_writing, protocol, recvfrom, result, resume_writing, send, sendto,
@@ -81,6 +81,8 @@ pub struct Asyncio {
     pub loop_name: Name,
     /// `("context",)`.
     pub context_keyword: Obj,
+    /// `("loop",)`.
+    pub loop_keyword: Obj,
     /// `("msg",)`.
     pub msg_keyword: Obj,
 }
@@ -184,6 +186,7 @@ impl Asyncio {
             base_tasks: import(c"asyncio.base_tasks")?,
             registry: Registry::load(&native)?,
             loop_name: Name::intern(c"loop")?,
+            loop_keyword: keywords(&["loop"])?,
             msg_keyword: keywords(&["msg"])?,
             context_keyword: keywords(&["context"])?,
             formats_by_debug: import(c"asyncio.format_helpers")?

@@ -2,6 +2,7 @@
 
 use batuta_engine::driver::{Readiness, Token};
 
+use crate::combine::Observer;
 use crate::ffi::{Obj, Py, Visitor};
 use crate::handle::{Handle, TimerHandle};
 use crate::task::Task;
@@ -27,6 +28,8 @@ pub enum Ready {
     Step(Py<Task>, Option<Obj>),
     /// The future that a native task waits for is done.
     Wakeup(Py<Task>, Obj),
+    /// A future that native code watches is done.
+    Observer(Observer, Obj),
     /// `call_soon_threadsafe`.
     #[cfg(Py_3_14)]
     ThreadSafe(Py<crate::handle::ThreadSafeHandle>),
@@ -61,6 +64,10 @@ impl Ready {
                 visitor.obj(task.as_obj());
                 visitor.obj(future);
             }
+            Self::Observer(observer, future) => {
+                visitor.obj(observer.as_obj());
+                visitor.obj(future);
+            }
             Self::Foreign(handle) => visitor.obj(handle),
             Self::Io(..) => {}
         }
@@ -74,7 +81,11 @@ impl Ready {
             #[cfg(Py_3_14)]
             Self::ThreadSafe(handle) => Some(handle.as_obj().clone()),
             Self::Foreign(handle) => Some(handle.clone()),
-            Self::TaskStep { .. } | Self::Step(..) | Self::Wakeup(..) | Self::Io(..) => None,
+            Self::TaskStep { .. }
+            | Self::Step(..)
+            | Self::Wakeup(..)
+            | Self::Observer(..)
+            | Self::Io(..) => None,
         }
     }
 }

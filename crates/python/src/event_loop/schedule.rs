@@ -108,6 +108,21 @@ impl NativeLoop {
         }
     }
 
+    /// Whether `loop.create_task(coro)` makes a native task here: the loop is open,
+    /// has no task factory, and nobody has replaced the method or the class.
+    pub fn makes_native_tasks(this: &Py<Self>) -> PyResult<bool> {
+        if this.is_closed() || this.task_factory.is_some() {
+            return Ok(false);
+        }
+        let method = this.as_obj().getattr(&names().create_task)?;
+        if !method.builtin_function().is_some_and(|(_, name)| name == c"create_task") {
+            return Ok(false);
+        }
+        let asyncio = Asyncio::get();
+        let class = asyncio.tasks.getattr(&asyncio.task_name)?;
+        Ok(class.is(&asyncio.task) || Task::is_made_by(&class))
+    }
+
     fn call_soon(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         Self::soon_checked(this, args, "call_soon")
     }
@@ -198,7 +213,7 @@ impl NativeLoop {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
+            if class.is(&asyncio.task) || Task::is_made_by(&class) {
                 let keywords = TaskArgs { name, context, eager_start: false };
                 return Task::make(this, coro, &keywords).map(Py::into_obj);
             }

@@ -104,6 +104,39 @@ impl Obj {
         }
     }
 
+    /// `self(positional, name=value, …)`, one positional argument and keywords
+    /// whose names are a tuple of strings.
+    pub fn call_keywords<const N: usize>(
+        &self,
+        positional: Option<&Obj>,
+        names: &Obj,
+        values: [&Obj; N],
+    ) -> PyResult<Obj> {
+        const MOST: usize = 8;
+        const { assert!(N + 2 <= MOST) };
+        let mut argv = [ptr::null_mut(); MOST];
+        let nargs = usize::from(positional.is_some());
+        if let Some(positional) = positional {
+            argv[1] = positional.as_ptr();
+        }
+        for (index, value) in values.iter().enumerate() {
+            argv[1 + nargs + index] = value.as_ptr();
+        }
+        debug_assert_eq!(names.len().ok(), Some(N));
+        // SAFETY: the borrows keep the arguments alive; the place before the
+        // first is spare; there are as many values as names.
+        unsafe {
+            Self::from_new(surviving(|| {
+                exit::PyObject_Vectorcall(
+                    self.as_ptr(),
+                    argv.as_ptr().add(1),
+                    nargs | py::PY_VECTORCALL_ARGUMENTS_OFFSET,
+                    names.as_ptr(),
+                )
+            }))
+        }
+    }
+
     /// `self(*args, **kwargs)` with a dict of keywords.
     pub fn call_dict(&self, args: &[&Obj], kwargs: &Obj) -> PyResult<Obj> {
         let argv: Vec<_> = args.iter().map(|arg| arg.as_ptr()).collect();

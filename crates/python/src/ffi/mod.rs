@@ -21,6 +21,7 @@
 
 pub mod args;
 pub mod audit;
+mod awaiting;
 mod base;
 pub mod buffer;
 pub mod call;
@@ -31,6 +32,7 @@ pub mod exception;
 pub mod exit;
 #[cfg(Py_3_14)]
 pub mod field;
+mod function;
 pub mod gil;
 pub mod method;
 pub mod module;
@@ -39,6 +41,7 @@ pub mod native;
 pub mod object;
 #[cfg(not(Py_3_14))]
 pub mod roster;
+pub mod set;
 pub mod slot;
 pub mod text;
 mod trash;
@@ -47,4 +50,4 @@ pub use args::Args;
 pub use error::{PyResult, Raised};
 pub use native::{NativeType, Py};
 pub use object::Obj;
-pub use slot::{Slot, Visitor};
+pub use slot::{Held, Slot, Visitor};

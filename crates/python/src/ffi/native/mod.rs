@@ -214,6 +214,15 @@ impl<T: NativeType> Py<T> {
         unsafe { &*ptr::from_ref(place).cast::<Self>() }
     }
 
+    /// Takes an object to be an instance.
+    ///
+    /// # Safety
+    /// It is an instance of `T` or of a subclass.
+    #[inline]
+    pub(super) unsafe fn from_obj_unchecked(object: Obj) -> Self {
+        Self(object, PhantomData)
+    }
+
     /// Whether `class` is the native type itself.
     pub fn is_class(class: &Obj) -> bool {
         class.as_ptr() == T::cell().class().cast()
