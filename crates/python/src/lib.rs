@@ -70,6 +70,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
+    add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
     add_function(
         module,
         c"_panic_for_tests",
