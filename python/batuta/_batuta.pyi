@@ -1,6 +1,7 @@
 """What the native module offers to the Python half."""
 
 import asyncio
+import sys
 from asyncio import transports
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -146,3 +147,6 @@ class DatagramTransport(transports._FlowControlMixin, transports.DatagramTranspo
     def resume_reading(self) -> None: ...
 
 def _panic_for_tests(*args: Any) -> None: ...
+
+if sys.version_info < (3, 14):
+    def take_unregistered_tasks() -> list[asyncio.Task[Any]]: ...

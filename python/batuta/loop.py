@@ -30,6 +30,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
 
+if sys.version_info < (3, 14):
+    from batuta import task_set
+
+    task_set.adopt()
+
 if TYPE_CHECKING:
     import contextvars
     import socket

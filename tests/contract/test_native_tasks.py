@@ -482,3 +482,29 @@ def test_an_eager_task_runs_before_it_is_returned(run: Run) -> None:
         assert await waiting == "later"
 
     run(main)
+
+
+def test_a_call_soon_replaced_later_is_called_for_futures_that_exist(run: Run) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        future = loop.create_future()
+        seen: list[str] = []
+        future.add_done_callback(lambda _: seen.append("callback"))
+        task = loop.create_task(answer())
+        stock = loop.call_soon
+
+        def spy(*args: Any, **keywords: Any) -> object:
+            seen.append("call_soon")
+            return stock(*args, **keywords)
+
+        loop.call_soon = spy
+        future.set_result(None)
+        await asyncio.sleep(0)
+        assert seen[0] == "call_soon"
+        del loop.call_soon
+        assert await task == 42
+        seen.clear()
+        await asyncio.sleep(0)
+        assert not seen
+
+    run(main)

@@ -95,10 +95,14 @@ pub struct Asyncio {
 #[derive(Debug)]
 pub struct Registry {
     /// A task was scheduled.
+    #[cfg(Py_3_14)]
     pub register: Obj,
     /// A task has ended.
     #[cfg(Py_3_14)]
     pub unregister: Obj,
+    /// Which task runs, by loop.
+    #[cfg(not(Py_3_14))]
+    pub current: Obj,
     /// A task runs.
     pub enter: Obj,
     /// A task has stopped running.
@@ -123,9 +127,12 @@ pub struct Registry {
 impl Registry {
     fn load(native: &Obj) -> PyResult<Self> {
         Ok(Self {
+            #[cfg(Py_3_14)]
             register: native.attr(c"_register_task")?,
             #[cfg(Py_3_14)]
             unregister: native.attr(c"_unregister_task")?,
+            #[cfg(not(Py_3_14))]
+            current: native.attr(c"_current_tasks")?,
             enter: native.attr(c"_enter_task")?,
             leave: native.attr(c"_leave_task")?,
             #[cfg(Py_3_12)]

@@ -71,6 +71,13 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
+    #[cfg(not(Py_3_14))]
+    add_function(
+        module,
+        c"take_unregistered_tasks",
+        c"Return the tasks that asyncio's own set of tasks has not been given yet, each once.",
+        |_| Obj::list(&task::take_unregistered()),
+    )?;
     add_function(
         module,
         c"_panic_for_tests",

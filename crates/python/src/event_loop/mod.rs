@@ -21,6 +21,7 @@ mod run;
 mod schedule;
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
@@ -34,7 +35,7 @@ use batuta_engine::turn::PollBudget;
 use batuta_engine::waker::Waker;
 
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::TypeCell;
+use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::TimerHandle;
 use crate::transport::{
@@ -83,6 +84,8 @@ pub struct NativeLoop {
     thread_id: Slot,
     task_factory: Slot,
     current_handle: Slot,
+    /// The version of the loop's class for which `call_soon` was seen to be the native one.
+    unpatched: Cell<Option<NonZeroU32>>,
 }
 
 impl std::fmt::Debug for NativeLoop {
@@ -115,6 +118,7 @@ impl NativeLoop {
             thread_id: Slot::default(),
             task_factory: Slot::default(),
             current_handle: Slot::default(),
+            unpatched: Cell::new(None),
         };
         event_loop.adopt(&io, io.waker_fd(), Owner::Waker)?;
         event_loop.adopt(&io, io.signal_fd(), Owner::Signals)?;
@@ -207,6 +211,7 @@ impl NativeType for NativeLoop {
         c"Ready queue, timers, descriptors and run loop of batuta.EventLoop.";
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(Self::create);
+    const ASSIGNED: Option<AssignedFn<Self>> = Some(Self::assigned);
 
     fn cell() -> &'static TypeCell {
         &NATIVE_LOOP

@@ -86,14 +86,30 @@ impl NativeLoop {
 
     /// Whether nobody has replaced `call_soon` of this loop or in its class, so that
     /// what is native may put entries into the queue without calling it.
+    #[inline]
     pub fn schedules_natively(this: &Py<Self>) -> bool {
-        match this.as_obj().getattr(&names().call_soon) {
+        let version = this.as_obj().class_version();
+        (version.is_some() && this.unpatched.get() == version) || Self::look_for_patches(this)
+    }
+
+    #[cold]
+    fn look_for_patches(this: &Py<Self>) -> bool {
+        let native = match this.as_obj().getattr(&names().call_soon) {
             // The only built-in function of that name that a native loop can have.
             Ok(found) => found.builtin_function().is_some_and(|(_, name)| name == c"call_soon"),
             Err(raised) => {
                 raised.clear();
                 false
             }
+        };
+        this.unpatched.set(if native { this.as_obj().class_version() } else { None });
+        native
+    }
+
+    /// An attribute of the loop was set or deleted.
+    pub(super) fn assigned(this: &Py<Self>, name: &Obj) {
+        if name.is(names().call_soon.as_obj()) {
+            this.unpatched.set(None);
         }
     }
 

@@ -67,3 +67,19 @@ pub(super) unsafe fn clear(base: *mut py::PyTypeObject, object: *mut py::PyObjec
     // SAFETY: says the caller.
     unsafe { (*base).tp_clear.map_or(0, |clear| clear(object)) }
 }
+
+/// Makes the base's part of a dead instance what it was at the beginning, to be used again.
+///
+/// # Safety
+/// `object` is a dead instance of a type whose chained base is `base`; its weak references
+/// are cleared.
+pub(super) unsafe fn reset(base: *mut py::PyTypeObject, object: *mut py::PyObject) {
+    // SAFETY: says the caller. What the base owned it has released; behind the header come
+    // its own fields only, for which zeroes are the beginning (`tp_alloc` gives zeroes).
+    unsafe {
+        clear(base, object);
+        let header = size_of::<py::PyObject>();
+        let fields = (*base).tp_basicsize.cast_unsigned().saturating_sub(header);
+        object.cast::<u8>().add(header).write_bytes(0, fields);
+    }
+}

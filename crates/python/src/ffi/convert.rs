@@ -91,7 +91,23 @@ impl Obj {
         Raised::check(status).map(drop)
     }
 
+    /// `self[key] = value`, for a dict.
+    #[inline]
+    pub fn dict_insert(&self, key: &Obj, value: &Obj) -> PyResult<()> {
+        // SAFETY: all are alive; a bad key raises.
+        Raised::check(unsafe { py::PyDict_SetItem(self.as_ptr(), key.as_ptr(), value.as_ptr()) })
+            .map(drop)
+    }
+
+    /// `del self[key]`, for a dict.
+    #[inline]
+    pub fn dict_remove(&self, key: &Obj) -> PyResult<()> {
+        // SAFETY: both are alive; a missing key raises.
+        Raised::check(unsafe { py::PyDict_DelItem(self.as_ptr(), key.as_ptr()) }).map(drop)
+    }
+
     /// `self.get(key)` for a dict.
+    #[inline]
     pub fn dict_get(&self, key: &Obj) -> PyResult<Option<Obj>> {
         // SAFETY: both are alive; the result is borrowed from the dict.
         let found = unsafe { py::PyDict_GetItemWithError(self.as_ptr(), key.as_ptr()) };

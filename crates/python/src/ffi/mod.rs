@@ -35,6 +35,8 @@ pub mod module;
 pub mod names;
 pub mod native;
 pub mod object;
+#[cfg(not(Py_3_14))]
+pub mod roster;
 pub mod slot;
 pub mod text;
 mod trash;

@@ -1,6 +1,7 @@
 //! [`Obj`]: an owned reference to a Python object, and what any object can do.
 
 use std::ffi::CStr;
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
 use pyo3_ffi as py;
@@ -102,6 +103,21 @@ impl Obj {
     #[inline]
     pub fn is(&self, other: &Self) -> bool {
         self.0 == other.0
+    }
+
+    /// A number for the present state of its class and that class's bases: it changes when
+    /// one of them is given another attribute. Nothing while the class has no number.
+    #[inline]
+    pub fn class_version(&self) -> Option<NonZeroU32> {
+        // SAFETY: a type is alive as long as its instances.
+        unsafe {
+            let class = self.type_ptr();
+            #[cfg(not(Py_3_14))]
+            if (*class).tp_flags & py::Py_TPFLAGS_VALID_VERSION_TAG == 0 {
+                return None;
+            }
+            NonZeroU32::new((*class).tp_version_tag)
+        }
     }
 
     /// The object's type, as a pointer to compare.

@@ -55,7 +55,7 @@ pub enum Outcome {
 #[derive(Debug, Default)]
 pub struct FutureCore {
     pub(super) event_loop: Slot,
-    /// Whether the loop is a native one whose `call_soon` nobody has replaced.
+    /// Whether the loop is a native one.
     native: Cell<bool>,
     state: Cell<State>,
     pub(super) callbacks: RefCell<Callbacks>,
@@ -86,9 +86,9 @@ impl FutureCore {
             _ => Asyncio::get().get_event_loop.call0()?,
         };
         let native = Py::<NativeLoop>::from_instance(&event_loop);
-        self.native.set(native.is_some_and(NativeLoop::schedules_natively));
+        self.native.set(native.is_some());
         let debug = match native {
-            Some(native) if self.native.get() => native.debug.get(),
+            Some(native) if NativeLoop::schedules_natively(native) => native.debug.get(),
             _ => event_loop.call_method0(&names().get_debug)?.is_true()?,
         };
         self.event_loop.set(Some(event_loop));
@@ -101,7 +101,7 @@ impl FutureCore {
     /// For futures that a native loop makes for itself.
     pub fn init_native(&self, event_loop: &Py<NativeLoop>) -> PyResult<()> {
         self.event_loop.set(Some(event_loop.as_obj().clone()));
-        self.native.set(NativeLoop::schedules_natively(event_loop));
+        self.native.set(true);
         if event_loop.debug.get() {
             self.source_traceback.set(Some(source_traceback()?));
         }
@@ -113,8 +113,8 @@ impl FutureCore {
         self.event_loop.get().ok_or_else(|| Raised::runtime_error(UNINITIALIZED))
     }
 
-    /// The loop, if entries may be put into its queue directly: it is native,
-    /// open, and not in debug mode.
+    /// The loop, if entries may be put into its queue directly: it is native, open,
+    /// not in debug mode, and nobody has replaced its `call_soon`.
     #[inline]
     pub fn fast_loop(&self) -> Option<Py<NativeLoop>> {
         if !self.native.get() {
@@ -122,7 +122,8 @@ impl FutureCore {
         }
         let event_loop = self.event_loop.get()?;
         let event_loop = Py::<NativeLoop>::from_instance(&event_loop)?;
-        (!event_loop.debug.get() && !event_loop.is_closed()).then(|| event_loop.clone())
+        let open = !event_loop.debug.get() && !event_loop.is_closed();
+        (open && NativeLoop::schedules_natively(event_loop)).then(|| event_loop.clone())
     }
 
     /// Whether the loop is exactly this one.
@@ -206,6 +207,11 @@ impl FutureCore {
         self.cancel_message.set(message);
         self.schedule_callbacks(this)?;
         Ok(true)
+    }
+
+    /// Whether there is an exception that nobody has seen.
+    pub fn log_traceback(&self) -> bool {
+        self.log_traceback.get()
     }
 
     /// Keeps the exception that ended a cancelled task.

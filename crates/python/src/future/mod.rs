@@ -146,6 +146,7 @@ impl NativeType for Future {
         c"Future(*, loop=None)\n--\n\nA result that is not there yet. See asyncio.Future.";
     const SUBCLASSABLE: bool = true;
     const CHAINED: bool = true;
+    const POOL: usize = 1024;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(Self::init);
     const ITERATE: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
@@ -165,6 +166,10 @@ impl NativeType for Future {
 
     fn clear(&self) {
         self.0.clear();
+    }
+
+    fn ends_quietly(&self) -> bool {
+        !self.0.log_traceback()
     }
 
     fn methods() -> Methods<Self> {

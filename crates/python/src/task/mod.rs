@@ -27,10 +27,14 @@ use crate::asyncio::{Asyncio, names};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
 use crate::ffi::native::{InitFn, ReprFn, TypeCell};
+#[cfg(not(Py_3_14))]
+use crate::ffi::roster::Link;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 
 pub use create::TaskArgs;
+#[cfg(not(Py_3_14))]
+pub use registry::take_unregistered;
 pub use wrapper::TaskStep;
 
 /// `batuta.Task`.
@@ -47,6 +51,9 @@ pub struct Task {
     must_cancel: Cell<bool>,
     cancels_requested: Cell<u64>,
     log_destroy_pending: Cell<bool>,
+    /// Its place among the tasks that asyncio's set has not seen.
+    #[cfg(not(Py_3_14))]
+    link: Link,
 }
 
 static TASK: TypeCell = TypeCell::new();
@@ -175,6 +182,7 @@ impl NativeType for Task {
     const DOC: &'static CStr = create::DOC;
     const SUBCLASSABLE: bool = true;
     const CHAINED: bool = true;
+    const POOL: usize = 1024;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(create::init);
     const ITERATE: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
@@ -200,6 +208,10 @@ impl NativeType for Task {
         for slot in [&self.coro, &self.context, &self.waiter, &self.name] {
             slot.set(None);
         }
+    }
+
+    fn ends_quietly(&self) -> bool {
+        !self.core.is_pending() && !self.core.log_traceback()
     }
 
     fn methods() -> Methods<Self> {

@@ -1,35 +1,106 @@
 //! Where asyncio keeps its tasks: all of them, and the one that runs.
+//!
+//! Before 3.14 `all_tasks()` reads a `WeakSet`, and putting a task into it costs more than
+//! the rest of its making. Therefore tasks are listed here first, and go into that set when
+//! somebody looks at it: `batuta.task_set` makes it ask [`take_unregistered`]. From 3.14 on
+//! the interpreter keeps such a list itself.
 
 use crate::asyncio::Asyncio;
+#[cfg(not(Py_3_14))]
+use crate::ffi::roster::Roster;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::Task;
 
+#[cfg(not(Py_3_14))]
+static UNREGISTERED: Roster = Roster::new();
+
 /// `all_tasks()` shall know it.
+#[cfg(not(Py_3_14))]
+#[inline]
+#[expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on")]
+pub fn register(task: &Py<Task>) -> PyResult<()> {
+    UNREGISTERED.add(task, |task| &task.link);
+    Ok(())
+}
+
+/// `all_tasks()` shall know it.
+#[cfg(Py_3_14)]
 pub fn register(task: &Py<Task>) -> PyResult<()> {
     Asyncio::get().registry.register.call1(task.as_obj()).map(drop)
 }
 
-/// `all_tasks()` shall know it no longer. Before 3.14 it holds tasks weakly, and
+/// `all_tasks()` shall know it no longer. Before 3.14 asyncio's set holds tasks weakly, and
 /// leaves finished ones out.
-#[cfg_attr(not(Py_3_14), expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on"))]
+#[cfg(not(Py_3_14))]
+#[inline]
+#[expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on")]
 pub fn forget(task: &Py<Task>) -> PyResult<()> {
-    #[cfg(Py_3_14)]
-    Asyncio::get().registry.unregister.call1(task.as_obj())?;
-    let _ = task;
+    task.link.leave();
     Ok(())
 }
 
+/// `all_tasks()` shall know it no longer.
+#[cfg(Py_3_14)]
+pub fn forget(task: &Py<Task>) -> PyResult<()> {
+    Asyncio::get().registry.unregister.call1(task.as_obj()).map(drop)
+}
+
+/// The tasks that asyncio's set has not seen; from now on it has.
+#[cfg(not(Py_3_14))]
+pub fn take_unregistered() -> Vec<Obj> {
+    UNREGISTERED.take_all()
+}
+
 /// Runs `body` while `task` is the current one of its loop.
+#[inline]
 pub fn while_current<R>(
     task: &Py<Task>,
     event_loop: &Obj,
     body: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
-    let registry = &Asyncio::get().registry;
-    registry.enter.call2(event_loop, task.as_obj())?;
+    enter(task, event_loop)?;
     let result = body();
-    finally(result, || registry.leave.call2(event_loop, task.as_obj()).map(drop))
+    match result {
+        Ok(value) => leave(task, event_loop).map(|()| value),
+        failed => finally(failed, || leave(task, event_loop)),
+    }
+}
+
+/// `task` becomes the current one of its loop, unless there is one.
+#[cfg(not(Py_3_14))]
+#[inline]
+fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
+    let registry = &Asyncio::get().registry;
+    if registry.current.dict_get(event_loop)?.is_some() {
+        // Raises, in asyncio's words.
+        return registry.enter.call2(event_loop, task.as_obj()).map(drop);
+    }
+    registry.current.dict_insert(event_loop, task.as_obj())
+}
+
+/// No task is the current one of the loop any more; `task` has been.
+#[cfg(not(Py_3_14))]
+#[inline]
+fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
+    let registry = &Asyncio::get().registry;
+    match registry.current.dict_get(event_loop)? {
+        Some(current) if current.is(task.as_obj()) => registry.current.dict_remove(event_loop),
+        // Raises, in asyncio's words.
+        _ => registry.leave.call2(event_loop, task.as_obj()).map(drop),
+    }
+}
+
+/// `task` becomes the current one of its loop, unless there is one.
+#[cfg(Py_3_14)]
+fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
+    Asyncio::get().registry.enter.call2(event_loop, task.as_obj()).map(drop)
+}
+
+/// No task is the current one of the loop any more; `task` has been.
+#[cfg(Py_3_14)]
+fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
+    Asyncio::get().registry.leave.call2(event_loop, task.as_obj()).map(drop)
 }
 
 /// Runs `body`, the first step of a task that starts inside another one.

@@ -1,0 +1,118 @@
+//! Making the type object.
+
+use std::ffi::{CStr, c_int, c_uint, c_ulong, c_void};
+use std::mem::{align_of, size_of};
+use std::ptr;
+
+use pyo3_ffi as py;
+
+use super::super::error::PyResult;
+use super::super::object::Obj;
+use super::{NativeType, life, slots as calls};
+
+/// Makes the type object of `T`, with `base` as its base class, unless a former
+/// import has made it; returns it.
+pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
+    let cell = T::cell();
+    if !cell.class().is_null() {
+        // SAFETY: the cell holds a reference for ever.
+        return Ok(unsafe { Obj::from_borrowed(cell.class().cast()) });
+    }
+    let base_size = match base {
+        // SAFETY: a class is a type object.
+        Some(base) => unsafe { (*base.as_ptr().cast::<py::PyTypeObject>()).tp_basicsize },
+        None => size_of::<py::PyObject>().cast_signed(),
+    };
+    let align = align_of::<T>().max(align_of::<*mut ()>());
+    let offset = base_size.cast_unsigned().next_multiple_of(align);
+    let dict_offset = (offset + size_of::<T>()).next_multiple_of(align_of::<*mut ()>());
+    let size = if T::OPEN { dict_offset + 2 * size_of::<*mut ()>() } else { dict_offset };
+
+    let mut slots = vec![
+        slot(py::Py_tp_dealloc, life::dealloc::<T> as *const c_void),
+        slot(py::Py_tp_traverse, life::traverse::<T> as *const c_void),
+        slot(py::Py_tp_clear, life::clear::<T> as *const c_void),
+        slot(py::Py_tp_methods, T::methods().leak()),
+        slot(py::Py_tp_getset, T::properties().leak(T::OPEN)),
+        slot(py::Py_tp_doc, T::DOC.as_ptr().cast()),
+    ];
+    if T::OPEN {
+        slots.push(slot(py::Py_tp_members, open_members(dict_offset)));
+    }
+    if T::CONSTRUCT.is_some() {
+        slots.push(slot(py::Py_tp_new, calls::construct::<T> as *const c_void));
+    }
+    if T::INIT.is_some() {
+        slots.push(slot(py::Py_tp_init, calls::init::<T> as *const c_void));
+    }
+    if T::ITERATE.is_some() {
+        slots.push(slot(py::Py_am_await, calls::iterator::<T> as *const c_void));
+        slots.push(slot(py::Py_tp_iter, calls::iterator::<T> as *const c_void));
+    }
+    if T::FINALIZE.is_some() {
+        slots.push(slot(py::Py_tp_finalize, life::finalize::<T> as *const c_void));
+    }
+    if T::REPR.is_some() {
+        slots.push(slot(py::Py_tp_repr, calls::repr::<T> as *const c_void));
+    }
+    if T::CALL.is_some() {
+        slots.push(slot(py::Py_tp_call, calls::call::<T> as *const c_void));
+    }
+    if T::SEND.is_some() {
+        slots.push(slot(py::Py_am_await, calls::awaited::<T> as *const c_void));
+        slots.push(slot(py::Py_tp_iter, calls::itself as *const c_void));
+        slots.push(slot(py::Py_tp_iternext, calls::next::<T> as *const c_void));
+        slots.push(slot(py::Py_am_send, calls::send::<T> as *const c_void));
+    }
+    if T::ASSIGNED.is_some() {
+        slots.push(slot(py::Py_tp_setattro, calls::set_attribute::<T> as *const c_void));
+    }
+    slots.push(slot(0, ptr::null()));
+
+    let mut flags: c_ulong = py::Py_TPFLAGS_DEFAULT | py::Py_TPFLAGS_HAVE_GC;
+    if T::SUBCLASSABLE {
+        flags |= py::Py_TPFLAGS_BASETYPE;
+    }
+    if T::CONSTRUCT.is_none() {
+        flags |= py::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    }
+    let mut spec = py::PyType_Spec {
+        name: T::NAME.as_ptr(),
+        basicsize: c_int::try_from(size).unwrap_or(c_int::MAX),
+        itemsize: 0,
+        flags: c_uint::try_from(flags).unwrap_or(0),
+        slots: slots.as_mut_ptr(),
+    };
+    cell.offset.set(offset);
+    if T::CHAINED {
+        const { assert!(!T::CHAINED || !T::OPEN) };
+        cell.base.set(base.map_or(ptr::null_mut(), |base| base.as_ptr().cast()));
+    }
+    let bases = base.map_or(ptr::null_mut(), Obj::as_ptr);
+    // SAFETY: the spec and its tables are complete; methods, properties and
+    // members are leaked, because the type keeps pointers to them.
+    let class = unsafe { Obj::from_new(py::PyType_FromSpecWithBases(&raw mut spec, bases)) }?;
+    cell.class.set(class.clone().into_ptr().cast());
+    Ok(class)
+}
+
+fn slot(number: c_int, value: *const c_void) -> py::PyType_Slot {
+    py::PyType_Slot { slot: number, pfunc: value.cast_mut() }
+}
+
+fn open_members(dict_offset: usize) -> *const c_void {
+    let member = |name: &'static CStr, offset: usize| py::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: py::Py_T_PYSSIZET,
+        offset: offset.cast_signed(),
+        flags: py::Py_READONLY,
+        doc: ptr::null(),
+    };
+    let end = py::PyMemberDef::default();
+    let members = Box::new([
+        member(c"__dictoffset__", dict_offset),
+        member(c"__weaklistoffset__", dict_offset + size_of::<*mut ()>()),
+        end,
+    ]);
+    Box::leak(members).as_ptr().cast()
+}

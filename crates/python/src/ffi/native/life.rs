@@ -1,0 +1,145 @@
+//! An instance's life: its memory, what the collector sees of it, its end.
+
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+
+use pyo3_ffi as py;
+
+use super::super::base;
+use super::super::error::{PyResult, Raised};
+use super::super::method;
+use super::super::object::Obj;
+use super::super::slot::Visitor;
+use super::super::trash;
+use super::{NativeType, Py, dict_place, place};
+
+/// # Safety
+/// `class` is the native type of `T` or a subclass.
+pub(super) unsafe fn allocate<T: NativeType>(
+    class: *mut py::PyTypeObject,
+    value: T,
+) -> PyResult<Py<T>> {
+    // SAFETY: every type has `tp_alloc`; the memory comes zeroed and tracked. The
+    // collector cannot run before `T` is written: nothing allocates in between.
+    unsafe {
+        let Some(alloc) = (*class).tp_alloc else {
+            return Err(Raised::type_error("type has no allocator"));
+        };
+        let object = alloc(class, 0);
+        if object.is_null() {
+            return Err(Raised::already_set());
+        }
+        ptr::write(place::<T>(object), value);
+        Obj::from_new(object).map(|object| Py(object, PhantomData))
+    }
+}
+
+pub(super) unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject) {
+    // SAFETY: called by CPython with an instance whose last reference has gone.
+    unsafe { trash::end(object, end::<T>) };
+}
+
+/// # Safety
+/// `object` is an instance whose last reference has gone.
+unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
+    // SAFETY: says the caller; `T` is alive until it is dropped here.
+    unsafe {
+        let class = py::Py_TYPE(object);
+        let cell = T::cell();
+        let exact = class == cell.class();
+        let quiet = T::FINALIZE.is_none() || (exact && (*place::<T>(object)).ends_quietly());
+        if !quiet && py::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            return; // Alive again.
+        }
+        py::PyObject_GC_UnTrack(object.cast());
+        clear_weak_references(object, class);
+        let pooled = T::POOL > 0
+            && exact
+            && quiet
+            && (*cell.pool.get()).len() < T::POOL
+            // A note of the collector's in the header, which nothing would take back.
+            && (T::FINALIZE.is_none() || py::PyObject_GC_IsFinalized(object) == 0);
+        method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        if T::CHAINED && !pooled {
+            return base::dealloc(cell.base.get(), object);
+        }
+        if T::CHAINED {
+            base::reset(cell.base.get(), object);
+        }
+        if T::OPEN {
+            py::Py_CLEAR(dict_place::<T>(object));
+        }
+        // What was dropped may have filled the pool meanwhile: one too many is no harm.
+        if pooled {
+            (*cell.pool.get()).push(object);
+        } else if let Some(free) = (*class).tp_free {
+            free(object.cast());
+        }
+        py::Py_DECREF(class.cast());
+    }
+}
+
+/// # Safety
+/// `object` is an instance of `class` whose last reference has gone.
+unsafe fn clear_weak_references(object: *mut py::PyObject, class: *mut py::PyTypeObject) {
+    // SAFETY: the type says where the list stands in its instances.
+    unsafe {
+        let offset = (*class).tp_weaklistoffset;
+        if offset != 0 && !object.byte_offset(offset).cast::<*mut py::PyObject>().read().is_null() {
+            py::PyObject_ClearWeakRefs(object);
+        }
+    }
+}
+
+pub(super) unsafe extern "C" fn traverse<T: NativeType>(
+    object: *mut py::PyObject,
+    visit: py::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    let mut visitor = Visitor::new(visit, arg);
+    // SAFETY: called by the collector with a live instance.
+    unsafe {
+        if T::CHAINED {
+            let status = base::traverse(T::cell().base.get(), object, visit, arg);
+            if status != 0 {
+                return status;
+            }
+        } else {
+            visitor.pointer(py::Py_TYPE(object).cast());
+        }
+        if T::OPEN {
+            visitor.pointer(*dict_place::<T>(object));
+        }
+        (*place::<T>(object)).traverse(&mut visitor);
+    }
+    visitor.status()
+}
+
+pub(super) unsafe extern "C" fn clear<T: NativeType>(object: *mut py::PyObject) -> c_int {
+    // SAFETY: called by the collector with a live instance.
+    unsafe {
+        if T::OPEN {
+            py::Py_CLEAR(dict_place::<T>(object));
+        }
+        method::guard((), || (*place::<T>(object)).clear());
+        if T::CHAINED { base::clear(T::cell().base.get(), object) } else { 0 }
+    }
+}
+
+pub(super) unsafe extern "C" fn finalize<T: NativeType>(object: *mut py::PyObject) {
+    // SAFETY: called with a live instance. A finalizer leaves the exception that
+    // may be on its way as it was.
+    unsafe {
+        let pending = Raised::is_set().then(|| Raised::already_set().take());
+        if let Some(run) = T::FINALIZE {
+            method::guard((), || run(Py::view(&object)));
+        }
+        if Raised::is_set() {
+            Raised::already_set().unraisable(Obj::view(&object));
+        }
+        if let Some(exception) = pending {
+            let _restored = Raised::restore(exception);
+        }
+    }
+}
