@@ -34,6 +34,12 @@ def way(request: pytest.FixtureRequest) -> Iterator[Way]:
         yield entered
 
 
+@pytest.fixture(params=["stock", "batuta"])
+def loop_way(request: pytest.FixtureRequest) -> Way:
+    """Stock asyncio and Batuta's loop, for what has nothing to do with asyncio's names."""
+    return WAYS[request.param]
+
+
 @pytest.fixture(autouse=True)
 def collector_off() -> Iterator[None]:
     """What dies in a test dies by its last reference, unless the test collects."""
