@@ -78,6 +78,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
+    add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
     #[cfg(not(Py_3_14))]
     add_function(
         module,

@@ -74,6 +74,8 @@ pub trait NativeType: Sized + 'static {
     /// Whether instances take attributes and weak references of their own (their
     /// base does not provide for it).
     const OPEN: bool = false;
+    /// Whether instances take weak references, though no attributes of their own.
+    const WEAK: bool = false;
     /// How many dead instances are kept for reuse.
     const POOL: usize = 0;
     /// How Python code makes one; without it only Rust code can.
