@@ -38,6 +38,7 @@ pub mod method;
 pub mod module;
 pub mod names;
 pub mod native;
+mod number;
 pub mod object;
 #[cfg(not(Py_3_14))]
 pub mod roster;

@@ -128,6 +128,11 @@ impl Task {
         Ok(Some(name))
     }
 
+    /// How many requests to cancel it there are.
+    pub fn cancels_requested(&self) -> u64 {
+        self.cancels_requested.get()
+    }
+
     /// Nobody will be told if it dies before it has ended.
     pub fn die_quietly(&self) {
         self.log_destroy_pending.set(false);
