@@ -10,6 +10,7 @@ from typing import Any, Never, Self, TypeVar, final
 from typing_extensions import disjoint_base
 
 __version__: str
+__build__: str
 
 class PanicError(RuntimeError): ...
 
@@ -182,6 +183,7 @@ class NativeQueue(asyncio.Queue[_T]):
     _is_shutdown: bool
     _loop: asyncio.AbstractEventLoop | None
 
+def _set_task_stand_in(class_: type, /) -> None: ...
 def _track_origins(tracked: bool, /) -> None: ...
 def _panic_for_tests(*args: Any) -> None: ...
 

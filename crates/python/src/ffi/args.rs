@@ -228,6 +228,21 @@ impl<'a> Args<'a> {
         Some(found)
     }
 
+    /// `function(*args, **kwargs)`.
+    pub fn forward_all(&self, function: &Obj) -> PyResult<Obj> {
+        let argv: Vec<_> =
+            self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr).collect();
+        // SAFETY: everything is borrowed from the caller during the call.
+        unsafe {
+            Obj::from_new(py::PyObject_Vectorcall(
+                function.as_ptr(),
+                argv.as_ptr(),
+                self.positional.len(),
+                self.names,
+            ))
+        }
+    }
+
     /// `function(first, *args, **kwargs)`.
     pub fn forward(&self, function: &Obj, first: &Obj) -> PyResult<Obj> {
         let mut argv = vec![first.as_ptr()];

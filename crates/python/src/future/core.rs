@@ -325,6 +325,12 @@ impl FutureCore {
         event_loop.call_method1(&names().call_exception_handler, &context).map(drop)
     }
 
+    /// Whether it has ended in an exception, cancellations aside.
+    #[inline]
+    pub fn has_exception(&self) -> bool {
+        self.exception.is_some()
+    }
+
     /// Whatever exception there is, somebody knows of it.
     pub fn log_seen(&self) {
         self.log_traceback.set(false);
