@@ -56,12 +56,6 @@ pub struct Asyncio {
     /// Whether `format_helpers._format_callback_source` takes `debug=` (it came
     /// with a patch release of 3.13).
     pub formats_by_debug: bool,
-    /// `asyncio.Future`.
-    pub future: Obj,
-    /// `("loop",)`.
-    pub loop_keyword: Obj,
-    /// `("loop", "name", "context")`.
-    pub task_keywords: Obj,
     /// `sys._getframe`.
     pub getframe: Obj,
     /// `asyncio.CancelledError`.
@@ -88,6 +82,8 @@ pub struct Asyncio {
     pub loop_name: Name,
     /// `("context",)`.
     pub context_keyword: Obj,
+    /// `("loop",)`.
+    pub loop_keyword: Obj,
     /// `("msg",)`.
     pub msg_keyword: Obj,
 }
@@ -191,6 +187,7 @@ impl Asyncio {
             base_tasks: import(c"asyncio.base_tasks")?,
             registry: Registry::load(&native)?,
             loop_name: Name::intern(c"loop")?,
+            loop_keyword: keywords(&["loop"])?,
             msg_keyword: keywords(&["msg"])?,
             context_keyword: keywords(&["context"])?,
             formats_by_debug: import(c"asyncio.format_helpers")?
@@ -198,9 +195,6 @@ impl Asyncio {
                 .attr(c"__code__")?
                 .attr(c"co_kwonlyargcount")?
                 .is_true()?,
-            future: import(c"asyncio.futures")?.attr(c"Future")?,
-            loop_keyword: keywords(&["loop"])?,
-            task_keywords: keywords(&["loop", "name", "context"])?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
         });

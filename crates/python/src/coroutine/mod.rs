@@ -67,7 +67,7 @@ pub trait Routine: Sized + 'static {
     /// Dotted name of the type of its coroutines.
     const TYPE: &'static CStr;
     /// How many dead coroutines are kept for reuse.
-    const POOL: usize = 0;
+    const POOL: usize = 256;
     /// What a coroutine does when it is called, for those that are callbacks too.
     const CALL: Option<CallFn<Coroutine<Self>>> = None;
 

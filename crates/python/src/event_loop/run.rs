@@ -1,5 +1,7 @@
 //! The run loop: turns of poll, timers, callbacks.
 
+use std::cell::Cell;
+
 use batuta_engine::clock::Instant;
 use batuta_engine::driver::{Driver, Event};
 use rustix::io::Errno;
@@ -12,9 +14,36 @@ use crate::task::Task;
 
 use super::{Due, Io, NativeLoop, Owner, Ready};
 
+thread_local! {
+    /// The address of the loop whose turns this thread runs; none is 0.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes which loop runs, and at its end which one ran before.
+struct Running(usize);
+
+impl Running {
+    fn begin(this: &Py<NativeLoop>) -> Self {
+        Self(RUNNING.replace(this.as_obj().as_ptr().addr()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(self.0);
+    }
+}
+
 impl NativeLoop {
+    /// Whether this thread runs the loop's turns, so that it is the running loop.
+    #[inline]
+    pub fn runs_here(this: &Py<Self>) -> bool {
+        RUNNING.get() == this.as_obj().as_ptr().addr()
+    }
+
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
+        let _running = Running::begin(this);
         this.budget.borrow_mut().exhaust();
         loop {
             this.run_turn()?;
@@ -26,6 +55,7 @@ impl NativeLoop {
 
     /// Runs one turn.
     pub(super) fn run_one_turn(this: &Py<Self>) -> PyResult<()> {
+        let _running = Running::begin(this);
         this.run_turn()
     }
 }

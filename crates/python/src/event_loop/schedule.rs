@@ -16,11 +16,6 @@ use super::c_task::is_task_step;
 use super::ready::Due;
 use super::{NativeLoop, Past, Ready};
 
-/// Whether a loop's futures and tasks are native ones. From 3.14 on they are the
-/// interpreter's own: `asyncio ps` reads their memory from outside, where native
-/// ones leave it empty.
-const NATIVE_BY_DEFAULT: bool = cfg!(not(Py_3_14));
-
 impl NativeLoop {
     /// Schedules a callback for the next turn, in `context` or a copy of the
     /// current one.
@@ -99,8 +94,7 @@ impl NativeLoop {
     /// Whether `loop.create_task(coro)` makes a native task here: the loop is open,
     /// has no task factory, and nobody has replaced the method or the class.
     pub fn makes_native_tasks(this: &Py<Self>) -> PyResult<bool> {
-        if !NATIVE_BY_DEFAULT
-            || this.is_closed()
+        if this.is_closed()
             || this.task_factory.is_some()
             || !Self::may_go_past(this, Past::CreateTask)
         {
@@ -108,7 +102,7 @@ impl NativeLoop {
         }
         let asyncio = Asyncio::get();
         let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-        Ok(class.is(&asyncio.task) || Py::<Task>::is_class(&class))
+        Ok(class.is(&asyncio.task) || Task::is_made_by(&class))
     }
 
     /// Whether native code may put entries among the timers: the loop is open, not in
@@ -211,35 +205,20 @@ impl NativeLoop {
 
     /// A future of this loop.
     pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
-        if NATIVE_BY_DEFAULT {
-            return Future::make(this).map(Py::into_obj);
-        }
-        let asyncio = Asyncio::get();
-        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
+        Future::make(this).map(Py::into_obj)
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let usual = NATIVE_BY_DEFAULT || !this.debug.get();
         if let [coro] = args.positional()
-            && usual
             && !this.task_factory.is_some()
             && let Some([name, context]) = args.only_known([&names().name, &names().context])
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            if NATIVE_BY_DEFAULT {
-                if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
-                    let keywords = TaskArgs { name, context, eager_start: false };
-                    return Task::make(this, coro, &keywords).map(Py::into_obj);
-                }
-            } else if name.is_none() && context.is_none() {
-                return class.call_keywords(Some(coro), &asyncio.loop_keyword, [this.as_obj()]);
-            } else {
-                let given = |value: Option<&Obj>| value.cloned().unwrap_or_else(Obj::none);
-                let (name, context) = (given(name), given(context));
-                let values = [this.as_obj(), &name, &context];
-                return class.call_keywords(Some(coro), &asyncio.task_keywords, values);
+            if class.is(&asyncio.task) || Task::is_made_by(&class) {
+                let keywords = TaskArgs { name, context, eager_start: false };
+                return Task::make(this, coro, &keywords).map(Py::into_obj);
             }
         }
         Self::create_task_as_stock(this, args)

@@ -80,6 +80,12 @@ impl<'a> Args<'a> {
         self.positional
     }
 
+    /// Whether there is any keyword argument.
+    #[inline]
+    pub fn has_keywords(&self) -> bool {
+        !self.keyword_values.is_empty()
+    }
+
     /// The name of the `index`-th keyword argument.
     fn name(&self, index: usize) -> Obj {
         // SAFETY: `names` is a tuple of `keyword_values.len()` strings, and an
@@ -164,6 +170,27 @@ impl<'a> Args<'a> {
         let given = self.positional.len();
         Err(Raised::type_error(&format!(
             "{function}() takes no positional arguments ({given} given)"
+        )))
+    }
+
+    /// Nothing but `self`, which is not among the arguments. The messages are those
+    /// of a Python function.
+    #[inline]
+    pub fn only_self(&self, function: &str) -> PyResult<()> {
+        if self.positional.is_empty() && self.keyword_values.is_empty() {
+            return Ok(());
+        }
+        self.more_than_self(function)
+    }
+
+    #[cold]
+    fn more_than_self(&self, function: &str) -> PyResult<()> {
+        if !self.keyword_values.is_empty() {
+            let [] = self.bind(function, self.positional.len(), [])?;
+        }
+        let given = self.positional.len() + 1;
+        Err(Raised::type_error(&format!(
+            "{function}() takes 1 positional argument but {given} were given"
         )))
     }
 

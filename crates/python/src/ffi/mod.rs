@@ -30,6 +30,8 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
+#[cfg(Py_3_14)]
+pub mod field;
 mod function;
 pub mod gil;
 pub mod method;
@@ -49,4 +51,4 @@ pub use args::Args;
 pub use error::{PyResult, Raised};
 pub use native::{NativeType, Py};
 pub use object::Obj;
-pub use slot::{Slot, Visitor};
+pub use slot::{Held, Slot, Visitor};

@@ -155,6 +155,12 @@ impl FutureCore {
         self.state.get() == State::Pending
     }
 
+    /// Whether it was cancelled.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.state.get() == State::Cancelled
+    }
+
     /// Sets the result and schedules the callbacks of `this`.
     pub fn set_result(&self, this: &Obj, result: &Obj) -> PyResult<()> {
         self.check_pending()?;

@@ -16,6 +16,8 @@
 
 mod create;
 mod methods;
+#[cfg(Py_3_14)]
+mod outside;
 mod registry;
 mod step;
 mod wrapper;
@@ -34,6 +36,8 @@ use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 
 pub use create::TaskArgs;
+#[cfg(Py_3_14)]
+pub use outside::prepare as find_fields_read_from_outside;
 #[cfg(not(Py_3_14))]
 pub use registry::take_unregistered;
 pub use wrapper::TaskStep;
@@ -65,6 +69,10 @@ static WAKEUP: Global<WakeupFunction> = Global::new();
 #[derive(Debug)]
 struct WakeupFunction(Bindable<Task>);
 
+/// The class in `asyncio.Task`'s place while programs are accelerated: calling it
+/// makes a native task.
+static STAND_IN: Global<Obj> = Global::new();
+
 impl Task {
     /// Makes what tasks need; once, at import.
     pub fn prepare() {
@@ -72,6 +80,17 @@ impl Task {
             .set(WakeupFunction(Bindable::new(c"task_wakeup", |this: &Py<Self>, future: &Obj| {
                 Self::wakeup(this, future)
             })));
+    }
+
+    /// Says which class stands in for `asyncio.Task`; once.
+    pub fn set_stand_in(class: &Obj) {
+        STAND_IN.set(class.clone());
+    }
+
+    /// Whether calling this class makes exactly a native task.
+    #[inline]
+    pub fn is_made_by(class: &Obj) -> bool {
+        Py::<Self>::is_class(class) || STAND_IN.try_get().is_some_and(|own| class.is(own))
     }
 
     /// The function to be called with the future that the task waits for.

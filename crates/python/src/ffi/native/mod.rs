@@ -74,6 +74,8 @@ pub trait NativeType: Sized + 'static {
     /// Whether instances take attributes and weak references of their own (their
     /// base does not provide for it).
     const OPEN: bool = false;
+    /// Whether instances take weak references, though no attributes of their own.
+    const WEAK: bool = false;
     /// How many dead instances are kept for reuse.
     const POOL: usize = 0;
     /// How Python code makes one; without it only Rust code can.
@@ -228,6 +230,15 @@ impl<T: NativeType> Py<T> {
     pub(super) unsafe fn view(place: &*mut py::PyObject) -> &Self {
         // SAFETY: `Py` is a transparent non-null pointer.
         unsafe { &*ptr::from_ref(place).cast::<Self>() }
+    }
+
+    /// Takes an object to be an instance.
+    ///
+    /// # Safety
+    /// It is an instance of `T` or of a subclass.
+    #[inline]
+    pub(super) unsafe fn from_obj_unchecked(object: Obj) -> Self {
+        Self(object, PhantomData)
     }
 
     /// Whether `class` is the native type itself.
