@@ -34,7 +34,6 @@ def both() -> Callable[[Any], Any]:
     return pytest.mark.parametrize("aio", kinds)
 
 
-
 class Witness:
     """Something whose death can be seen."""
 

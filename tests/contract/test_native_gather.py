@@ -352,8 +352,6 @@ def test_a_task_factory_makes_the_children(run: Run, aio: Any) -> None:
     run(main)
 
 
-
-
 def test_it_lets_go_of_what_it_gathered(run: Run, aio: Any) -> None:
     async def main() -> None:
         async def gathers(witness: Witness) -> None:

@@ -211,17 +211,16 @@ impl NativeType for NativeTaskGroup {
     }
 
     fn methods() -> Methods<Self> {
-        Methods::new()
-            .one(
-                c"_on_task_done",
-                c"Take note of a task that has ended.",
-                |this: &Py<Self>, task: &Obj| {
-                    if Self::take_note(this, task)? {
-                        return Ok(Obj::none());
-                    }
-                    stock().group_task_done.call2(this.as_obj(), task)
-                },
-            )
+        Methods::new().one(
+            c"_on_task_done",
+            c"Take note of a task that has ended.",
+            |this: &Py<Self>, task: &Obj| {
+                if Self::take_note(this, task)? {
+                    return Ok(Obj::none());
+                }
+                stock().group_task_done.call2(this.as_obj(), task)
+            },
+        )
     }
 
     fn properties() -> Properties<Self> {

@@ -203,9 +203,7 @@ impl NativeType for NativeTimeout {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(c"when", c"Return the current deadline.", |this: &Py<Self>| {
-                Ok(this.when.get())
-            })
+            .noargs(c"when", c"Return the current deadline.", |this: &Py<Self>| Ok(this.when.get()))
             .noargs(c"expired", c"Is timeout expired during execution?", |this: &Py<Self>| {
                 Ok(matches!(this.deadline.state.get(), State::Expiring | State::Expired))
             })

@@ -42,8 +42,8 @@ use crate::transport::{
 };
 
 pub use fds::{Owner, Side};
-pub use originals::Past;
 use originals::Originals;
+pub use originals::Past;
 pub use ready::{Due, Ready};
 
 /// What the loop has of the system: gone after `close()`.

@@ -214,9 +214,7 @@ impl Py<NativeLoop> {
             Ready::Observer(observer, future) => observer
                 .notify(&future)
                 .or_else(|raised| self.observer_failed(raised, &observer, future)),
-            Ready::Alarm(alarm) => {
-                alarm.ring().or_else(|raised| self.alarm_failed(raised, &alarm))
-            }
+            Ready::Alarm(alarm) => alarm.ring().or_else(|raised| self.alarm_failed(raised, &alarm)),
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
             #[cfg(Py_3_14)]

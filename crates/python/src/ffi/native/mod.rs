@@ -204,7 +204,9 @@ impl<T: NativeType> Py<T> {
                 && py::PyType_IsSubtype(class.as_ptr().cast(), native) == 1
         };
         if !suits {
-            return Err(super::error::Raised::type_error("not a class that extends the native one"));
+            return Err(super::error::Raised::type_error(
+                "not a class that extends the native one",
+            ));
         }
         // SAFETY: as just checked.
         unsafe { life::allocate(class.as_ptr().cast(), value) }
