@@ -245,9 +245,9 @@ def test_nothing_waits_and_no_loop_is_needed_when_there_is_room(kit: Kit) -> Non
 def test_errors_say_what_stocks_say(kit: Kit) -> None:
     with pytest.raises(RuntimeError, match=r"^Lock is not acquired\.$"):
         kit.Lock().release()
-    with pytest.raises(ValueError, match="^Semaphore initial value must be >= 0$"):
+    with pytest.raises(ValueError, match=r"^Semaphore initial value must be >= 0$"):
         kit.Semaphore(-1)
-    with pytest.raises(ValueError, match="^BoundedSemaphore released too many times$"):
+    with pytest.raises(ValueError, match=r"^BoundedSemaphore released too many times$"):
         kit.BoundedSemaphore().release()
     with pytest.raises(TypeError, match=r"^Event\.__init__\(\) got an unexpected keyword"):
         kit.Event(loop=None)

@@ -44,6 +44,10 @@ def set_like(base: Any) -> Any:
     return SetQueue
 
 
+REPLACED = ["_init", "_put", "_get", "qsize", "empty", "full"]
+REPLACED += ["put_nowait", "get_nowait", "_wakeup_next", "task_done"]
+
+
 def counting(base: Any) -> Any:
     """A queue that replaces everything that asyncio's class calls on itself."""
 
@@ -59,9 +63,7 @@ def counting(base: Any) -> Any:
 
         setattr(Counting, name, method)
 
-    for name in (
-        "_init _put _get qsize empty full put_nowait get_nowait _wakeup_next task_done".split()
-    ):
+    for name in REPLACED:
         replace(name)
     return Counting
 
@@ -306,7 +308,7 @@ def test_a_hook_that_raises(kit: Kit, run: Run) -> None:
 
     async def main() -> None:
         queue = Picky(1)
-        with pytest.raises(ValueError, match="^not that one$"):
+        with pytest.raises(ValueError, match=r"^not that one$"):
             await queue.put(None)
         assert queue._unfinished_tasks == 0
         await queue.put(1)

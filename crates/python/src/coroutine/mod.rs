@@ -132,11 +132,6 @@ impl<R: Routine> Coroutine<R> {
         &self.routine
     }
 
-    /// What it waits for, if that is a native future or task.
-    pub fn awaited(&self) -> Option<Awaited> {
-        self.awaited.get().as_ref().and_then(Awaited::from_exact)
-    }
-
     /// `coroutine.send(value)`
     #[inline]
     fn send(this: &Py<Self>, value: &Obj) -> PyResult<Sent> {

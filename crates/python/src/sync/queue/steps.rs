@@ -100,7 +100,8 @@ impl QueueSteps {
                 _ => queue.put(&self.item.get_or_none()).map(Step::Done),
             };
         }
-        if queue.is_shutdown.get() {
+        // asyncio asks twice here, which a subclass may notice.
+        if queue.is_shutdown.get() && (self.purpose == Purpose::Put || queue.is_empty()?) {
             return Err(queue_error(c"QueueShutDown"));
         }
         let future = queue.binding.create_future(queue.as_obj())?;
