@@ -44,7 +44,8 @@ class _GatheringFuture(asyncio.Future[_T]):
 
 # At run time its base is `object`: `batuta.TaskGroup` puts it before `asyncio.TaskGroup`.
 @disjoint_base
-class NativeTaskGroup(asyncio.TaskGroup): ...
+class NativeTaskGroup(asyncio.TaskGroup):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
 @final
 class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # which says that it is final
