@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format conformance bench bench-quick docs wheel clean
+.PHONY: help setup run test lint format conformance bench bench-quick bench-pythons docs wheel clean
 
 VENV ?= .venv
 export VENV
@@ -16,6 +16,7 @@ endif
 APP ?=
 ARGS ?=
 ONLY ?=
+PYTHONS ?= 3.11 3.13 3.14
 
 help: ## list the commands
 	@printf 'Batuta: asyncio'"'"'s event loop, re-implemented in Rust\n\n'
@@ -57,6 +58,9 @@ bench: ## measure against other event loops, side by side; ONLY=echo_64,timers f
 bench-quick: ## the same with little work per row: a first look, nothing to quote
 	@tools/setup.sh bench
 	@$(VENV)/bin/python -m benches --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.11 3.13 3.14"
+	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: ## check the links and the Python examples of the documentation
 	@tools/setup.sh

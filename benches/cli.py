@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from benches import machine
-from benches.contestants import BASELINE, CONTESTANTS, SUBJECT, Contestant
+from benches.child import Worker, WorkerFailed
+from benches.contestants import BASELINE, CONTESTANTS, SUBJECTS, Contestant
 from benches.drivers import Settings
 from benches.environments import NotInstallable, python_for
-from benches.report import Report
+from benches.report import RELEASE, Report
 from benches.rows import ROWS, select
 from benches.runner import run_row
 
@@ -96,6 +97,14 @@ def enter(
         except NotInstallable as problem:
             absent[name] = f"cannot be installed: {problem}"
             continue
+        try:
+            with Worker(python, "benches.worker", {**contestant.start, "cores": []}) as worker:
+                build = worker.identity["build"]
+        except WorkerFailed as problem:
+            absent[name] = f"does not start: {str(problem).splitlines()[-1]}"
+            continue
+        if build and not build.startswith(RELEASE):
+            say(f"{name} is a {build} build: its figures say nothing (`make bench` builds release)")
         entrants[name] = (contestant, python)
     return entrants, absent, environments
 
@@ -148,6 +157,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-    own = {BASELINE, SUBJECT}
+    own = {BASELINE, *SUBJECTS}
     failed = any(own & result.failures.keys() for result in results)
     return 1 if failed or own & absent.keys() else 0

@@ -6,9 +6,14 @@ A further rival is one more entry in `CONTESTANTS`: nothing else knows the names
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 BASELINE = "stock"
 SUBJECT = "batuta"
+ACCELERATED = "batuta+accelerate"
+SUBJECTS = (SUBJECT, ACCELERATED)
+"""What the rivals are compared with, each for itself: the loop alone, and the loop with Batuta's
+own classes behind asyncio's names."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +25,29 @@ class Contestant:
     distribution: str | None = None
     version: str | None = None
     """The release to install from PyPI; None for what the project's own environment holds."""
+    accelerate: bool = False
+    """Whether `package.install(accelerate=True)` comes before the loop is made."""
+    oldest_python: tuple[int, int] = (3, 11)
+    oldest_glibc: tuple[int, int] = (2, 17)
+    """What the release's wheels on PyPI need."""
 
     @property
     def requirement(self) -> str | None:
         return f"{self.distribution}=={self.version}" if self.version else None
 
     @property
+    def start(self) -> dict[str, Any]:
+        """What a worker must be told to run this loop."""
+        return {
+            "package": self.package,
+            "distribution": self.distribution,
+            "accelerate": self.accelerate,
+        }
+
+    @property
     def is_rival(self) -> bool:
-        return self.name not in (BASELINE, SUBJECT)
+        """Stock asyncio is one, too: on some rows none of the others is faster."""
+        return self.name not in SUBJECTS
 
 
 CONTESTANTS = {
@@ -35,7 +55,10 @@ CONTESTANTS = {
     for contestant in (
         Contestant("stock", "asyncio"),
         Contestant("batuta", "batuta", "batuta"),
+        Contestant(ACCELERATED, "batuta", "batuta", accelerate=True),
         Contestant("uvloop", "uvloop", "uvloop", "0.23.0"),
         Contestant("rloop", "rloop", "rloop", "0.5.0"),
+        Contestant("zuvloop", "zuvloop", "zuvloop", "0.0.17", oldest_python=(3, 14)),
+        Contestant("rsloop", "rsloop", "rsloop", "0.1.66", oldest_glibc=(2, 39)),
     )
 }

@@ -142,8 +142,7 @@ class SchedulingDriver(_WithWorker):
         self._row = row
         self._count = max(1, round(row.count * settings.scale))
         start = {
-            "package": contestant.package,
-            "distribution": contestant.distribution,
+            **contestant.start,
             "cores": settings.server_cores if row.pinned else settings.all_cores,
         }
         super().__init__("benches.worker", start, python, settings.timeout)
@@ -187,8 +186,7 @@ class EchoDriver(_WithWorker):
         self._settings = settings
         load.binary()
         start = {
-            "package": contestant.package,
-            "distribution": contestant.distribution,
+            **contestant.start,
             "cores": settings.server_cores,
             "server": row.server,
             "size": row.size,

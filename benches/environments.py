@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
@@ -30,6 +31,8 @@ def python_for(
     """The interpreter that has this loop, and a description of the environment made for it."""
     if contestant.requirement is None:
         return Path(sys.executable), None
+    if lacking := _lacking(contestant):
+        raise NotInstallable(lacking)
     tag = sys.implementation.cache_tag or "python"
     place = home / f"venv-{tag}-{contestant.requirement.replace('==', '-')}"
     python = place / "bin" / "python"
@@ -43,6 +46,21 @@ def python_for(
         )
         stamp.write_text(sys.version)
     return python, _frozen(python)
+
+
+def _lacking(contestant: Contestant) -> str | None:
+    """What this Python or this machine is too old for, before pip says it in more words."""
+    if sys.version_info[:2] < contestant.oldest_python:
+        wanted = ".".join(map(str, contestant.oldest_python))
+        return (
+            f"{contestant.requirement} needs Python {wanted}; this is {platform.python_version()}"
+        )
+    libc, version = platform.libc_ver()
+    found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if libc == "glibc" and found < contestant.oldest_glibc:
+        wanted = ".".join(map(str, contestant.oldest_glibc))
+        return f"{contestant.requirement} needs glibc {wanted}; this machine has {version}"
+    return None
 
 
 def _frozen(python: Path) -> str:

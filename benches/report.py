@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from benches.contestants import BASELINE, CONTESTANTS, SUBJECT
+from benches.contestants import BASELINE, CONTESTANTS, SUBJECTS
 from benches.drivers import FIGURES, Figure
 from benches.runner import RowResult
-from benches.stats import Summary, times_better, within_noise
+from benches.stats import Summary, geometric_mean, times_better, within_noise
 
 WIDE_SPREAD = 0.10
+
+RELEASE = "release"
+"""How the description of a build begins whose figures may be read."""
+
+AIM = 1.5
+"""A row below this many times the best rival is named in the verdict, even where it is ahead."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,24 @@ class Report:
     def _described(self, loop: str) -> str:
         for result in self.results:
             if who := result.identities.get(loop):
-                version = f" {who['version']}" if who["version"] else ""
-                environment = self.environments.get(loop)
-                return f"`{who['type']}`{version}" + (f" ({environment})" if environment else "")
+                parts = [f"`{who['type']}`" + (f" {who['version']}" if who["version"] else "")]
+                if environment := self.environments.get(loop):
+                    parts.append(f"({environment})")
+                if build := who.get("build"):
+                    parts.append(
+                        f"({build} build)"
+                        if build.startswith(RELEASE)
+                        else f"(**{build} build: its figures say nothing**)"
+                    )
+                if replaced := who.get("accelerated"):
+                    parts.append("with its own " + ", ".join(f"`{name}`" for name in replaced))
+                return " ".join(parts)
         return "**started on no row**"
 
     def _table(self, figure: Figure, results: Sequence[RowResult]) -> str:
-        rivals = self._rivals() if SUBJECT in self.loops and figure.compared else []
-        head = ["row", *self.loops]
-        if rivals:
-            head.append(f"{SUBJECT} against the best rival")
+        rivals = self._rivals() if figure.compared else []
+        subjects = self._subjects() if rivals else []
+        head = ["row", *self.loops, *(f"{subject} against the best rival" for subject in subjects)]
         lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
         for result in results:
             name = f"`{result.row.name}`" + (" †" if result.marked else "")
@@ -89,25 +103,49 @@ class Report:
             best = (max if figure.higher_is_better else min)(found, default=None)
             for loop, summary in summaries.items():
                 cells.append(_cell(figure, summary, summaries.get(BASELINE), best, loop))
-            if rivals:
-                cells.append(_against(figure, summaries, rivals))
+            cells += [_against(figure, summaries, subject, rivals) for subject in subjects]
             lines.append(_line(cells))
         return "\n".join(lines)
 
-    def _verdict(self, figure: Figure, results: Iterable[RowResult]) -> str:
-        """The rows lost to the best rival, by the group's main figure."""
-        if SUBJECT not in self.loops or not self._rivals():
-            return ""
-        behind, compared = [], 0
+    def _verdict(self, figure: Figure, results: Sequence[RowResult]) -> str:
+        """How each subject stands against the best rivals, by the group's main figure."""
+        subjects = self._subjects() if self._rivals() else []
+        return "\n\n".join(
+            text for subject in subjects if (text := self._standing(figure, results, subject))
+        )
+
+    def _standing(self, figure: Figure, results: Sequence[RowResult], subject: str) -> str:
+        """Geometric mean over the rows, then the rows that are lost and those that are close."""
+        rivals = self._rivals()
+        ratios, behind, close = [], [], []
         for result in results:
             summaries = {loop: result.summary(loop, figure.key) for loop in self.loops}
-            compared += _best_rival(figure, summaries, self._rivals()) is not None
-            text = _against(figure, summaries, self._rivals())
-            if "behind" in text:
-                behind.append(f"- `{result.row.name}`: {text.replace('**', '')}")
+            pair = _pair(figure, summaries, subject, rivals)
+            if pair is None:
+                continue
+            ratio = times_better(pair.own, pair.other, higher_is_better=figure.higher_is_better)
+            ratios.append(ratio)
+            text = _against(figure, summaries, subject, rivals).replace("**", "")
+            if ratio < 1:
+                behind.append(f"- `{result.row.name}`: {text}")
+            elif ratio < AIM:
+                close.append(f"- `{result.row.name}`: {text}")
+        if not ratios:
+            return ""
+        rows = "1 row" if len(ratios) == 1 else f"{len(ratios)} rows"
+        parts = [
+            f"**{subject}** against the best rival of each row: {geometric_mean(ratios):.2f}x "
+            f"in the geometric mean over {rows}, {min(ratios):.2f}x to {max(ratios):.2f}x."
+        ]
         if behind:
-            return "Rows on which Batuta is behind the best rival:\n\n" + "\n".join(behind)
-        return "Batuta is behind the best rival on no row of this run." if compared else ""
+            parts.append(
+                f"Rows on which {subject} is behind the best rival:\n\n" + "\n".join(behind)
+            )
+        else:
+            parts.append(f"{subject} is behind the best rival on no row of this run.")
+        if close:
+            parts.append(f"Rows on which it is ahead by less than {AIM}x:\n\n" + "\n".join(close))
+        return "\n\n".join(parts)
 
     def _remarks(self, results: Sequence[RowResult]) -> str:
         lines = []
@@ -123,6 +161,9 @@ class Report:
                     + kept
                 )
         return "Remarks:\n\n" + "\n".join(lines) if lines else ""
+
+    def _subjects(self) -> list[str]:
+        return [loop for loop in self.loops if loop in SUBJECTS]
 
     def _rivals(self) -> list[str]:
         return [loop for loop in self.loops if CONTESTANTS[loop].is_rival]
@@ -149,26 +190,34 @@ def _cell(
     return text
 
 
-def _best_rival(figure: Figure, summaries: Summaries, rivals: list[str]) -> str | None:
-    """The rival to compare with; None unless it and Batuta both have the figure."""
+class _Pair(NamedTuple):
+    """A subject's figure and the best rival's."""
+
+    own: Summary
+    other: Summary
+    rival: str
+
+
+def _pair(figure: Figure, summaries: Summaries, subject: str, rivals: list[str]) -> _Pair | None:
+    """What to compare; None unless the subject and a rival both have the figure."""
     found = {loop: summary for loop in rivals if (summary := summaries.get(loop))}
-    if not found or summaries.get(SUBJECT) is None:
+    own = summaries.get(subject)
+    if not found or own is None:
         return None
     pick = max if figure.higher_is_better else min
-    return pick(found, key=lambda loop: found[loop].median)
+    best = pick(found, key=lambda loop: found[loop].median)
+    return _Pair(own, found[best], best)
 
 
-def _against(figure: Figure, summaries: Summaries, rivals: list[str]) -> str:
-    subject = summaries.get(SUBJECT)
-    name = _best_rival(figure, summaries, rivals)
-    other = summaries.get(name) if name else None
-    if subject is None or other is None:
+def _against(figure: Figure, summaries: Summaries, subject: str, rivals: list[str]) -> str:
+    pair = _pair(figure, summaries, subject, rivals)
+    if pair is None:
         return "-"
-    ratio = times_better(subject, other, higher_is_better=figure.higher_is_better)
-    text = f"{ratio:.2f}x {name}"
+    ratio = times_better(pair.own, pair.other, higher_is_better=figure.higher_is_better)
+    text = f"{ratio:.2f}x {pair.rival}"
     if ratio < 1:
         text = f"**behind:** {text}"
-    if within_noise(ratio, subject, other):
+    if within_noise(ratio, pair.own, pair.other):
         text += " (within the noise)"
     return text
 

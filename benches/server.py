@@ -45,8 +45,8 @@ async def serve(start: dict[str, Any], answers: TextIO, identity: dict[str, Any]
 def main(start: dict[str, Any]) -> None:
     answers = wire.take_stdout()
     wire.pin(start["cores"])
-    loop = wire.new_loop(start["package"])
-    loop.run_until_complete(serve(start, answers, wire.identity(loop, start["distribution"])))
+    loop, identity = wire.enter(start)
+    loop.run_until_complete(serve(start, answers, identity))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,11 @@ def times_better(subject: Summary, other: Summary, *, higher_is_better: bool) ->
     return other.median / subject.median
 
 
+def geometric_mean(ratios: Sequence[float]) -> float:
+    """The middle of ratios: twice as good on one row and half as good on another make 1."""
+    return statistics.geometric_mean(ratios)
+
+
 def within_noise(ratio: float, subject: Summary, other: Summary) -> bool:
     """Whether a ratio is no further from 1 than either of the two scatters by itself."""
     return abs(ratio - 1.0) <= max(subject.spread, other.spread)

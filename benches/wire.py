@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -31,6 +32,30 @@ def answer(stream: TextIO, **fields: Any) -> None:
 def pin(cores: list[int]) -> None:
     if cores:
         os.sched_setaffinity(0, cores)
+
+
+def enter(start: dict[str, Any]) -> tuple[asyncio.AbstractEventLoop, dict[str, Any]]:
+    """The loop that the runner asked for, and what it is."""
+    replaced = accelerate(start["package"]) if start["accelerate"] else []
+    loop = new_loop(start["package"])
+    return loop, {**identity(loop, start["distribution"]), "accelerated": replaced}
+
+
+def accelerate(package: str) -> list[str]:
+    """Put the package's own classes behind asyncio's names; return the names that it replaced.
+
+    A RuntimeError if that cannot be had or replaces no more than loops: figures of the plain loop
+    must not stand under the name of the accelerated one.
+    """
+    install = importlib.import_module(package).install
+    if "accelerate" not in inspect.signature(install).parameters:
+        raise RuntimeError(f"not available: {package}.install() has no argument `accelerate`")
+    before = {name: getattr(asyncio, name) for name in asyncio.__all__}
+    install(accelerate=True)
+    replaced = sorted(name for name, old in before.items() if getattr(asyncio, name) is not old)
+    if not [name for name in replaced if not name.endswith(("EventLoop", "EventLoopPolicy"))]:
+        raise RuntimeError(f"{package}.install(accelerate=True) replaced nothing but loops")
+    return replaced
 
 
 def new_loop(package: str) -> asyncio.AbstractEventLoop:
@@ -60,12 +85,19 @@ def identity(loop: asyncio.AbstractEventLoop, distribution: str | None) -> dict[
         "type": _name(type(loop)),
         "bases": [_name(base) for base in type(loop).__mro__[1:]],
         "version": metadata.version(distribution) if distribution else None,
+        "build": _build(type(loop).__module__.partition(".")[0]),
         "native": [os.path.basename(path) for path in native],
         "native_bytes": [os.path.getsize(path) for path in native],
         "python": sys.version,
         "cores": sorted(os.sched_getaffinity(0)),
         "pid": os.getpid(),
     }
+
+
+def _build(package: str) -> str | None:
+    """How the package's native module was compiled, where it says so (Batuta does)."""
+    build: str | None = getattr(sys.modules.get(f"{package}._{package}"), "__build__", None)
+    return build
 
 
 def _name(kind: type) -> str:

@@ -1,6 +1,7 @@
 """A worker for scheduling rows: one loop in one process, measured on demand.
 
-    python -m benches.worker '{"package": "asyncio", "distribution": null, "cores": [1]}'
+    python -m benches.worker '{"package": "asyncio", "distribution": null, "accelerate": false,
+                               "cores": [1]}'
 
 Says who it is, then answers `{"row": NAME, "count": N}` with what N operations took. The loop is
 made once and used for all rounds; only the main thread runs it.
@@ -47,8 +48,8 @@ def measure(loop: asyncio.AbstractEventLoop, row: SchedulingRow, count: int) -> 
 def main(start: dict[str, Any]) -> None:
     answers = wire.take_stdout()
     wire.pin(start["cores"])
-    loop = wire.new_loop(start["package"])
-    wire.answer(answers, **wire.identity(loop, start["distribution"]))
+    loop, identity = wire.enter(start)
+    wire.answer(answers, **identity)
     rows = {row.name: row for row in ROWS}
     for line in sys.stdin:
         request = json.loads(line)

@@ -9,6 +9,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import platform
 import shutil
 import signal
 import sys
@@ -28,7 +29,7 @@ from benches.rows import ROWS, echo, scheduling, select
 from benches.runner import run_row
 
 TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.05, warm_up=0.02)
-START: dict[str, Any] = {"package": "asyncio", "distribution": None, "cores": []}
+START: dict[str, Any] = {**CONTESTANTS["stock"].start, "cores": []}
 
 needs_load = pytest.mark.skipif(
     not (os.environ.get(load.BINARY_VARIABLE) or shutil.which("cargo", path=load.cargo_path())),
@@ -118,6 +119,91 @@ def test_a_row_that_does_not_do_the_work_is_refused() -> None:
         loop.close()
 
 
+def test_rows_of_tasks_use_what_stands_behind_the_names_of_asyncio(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that a loop that puts its own classes there is measured with them."""
+    used = set()
+
+    def watched(name: str) -> Any:
+        original = getattr(asyncio, name)
+
+        def stand_in(*args: Any, **keywords: Any) -> Any:
+            used.add(name)
+            return original(*args, **keywords)
+
+        return stand_in
+
+    names = {"sleep", "gather", "wait_for", "timeout"}
+    names |= {"TaskGroup", "Event", "Lock", "Queue", "Semaphore"}
+    for name in names:
+        monkeypatch.setattr(asyncio, name, watched(name))
+    loop = asyncio.new_event_loop()
+    try:
+        for row in scheduling.ROWS:
+            if row.name != "call_soon_threadsafe":
+                worker.measure(loop, row, 1)
+        assert used == names
+        used.clear()
+        worker.measure(loop, next(row for row in scheduling.ROWS if row.name == "web_request"), 1)
+        assert used == names, "the web request is made of all of them"
+    finally:
+        loop.close()
+
+
+def package(folder: Path, name: str, code: str) -> str:
+    """A package that makes loops of its own type, in a folder that workers and tests can import."""
+    (folder / f"{name}.py").write_text(
+        "import asyncio\n"
+        "class Loop(asyncio.SelectorEventLoop): pass\n"
+        "new_event_loop = Loop\n" + code
+    )
+    return name
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("def install(): pass", r"not available: .*install\(\) has no argument `accelerate`"),
+        ("def install(*, accelerate=False): pass", r"replaced nothing but loops"),
+        (
+            "def install(*, accelerate=False): asyncio.SelectorEventLoop = Loop",
+            r"replaced nothing but loops",
+        ),
+    ],
+)
+def test_an_accelerated_loop_that_is_not_is_refused(
+    code: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = package(tmp_path, f"pretender{abs(hash(code))}", code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(asyncio, "SelectorEventLoop", asyncio.SelectorEventLoop)
+    with pytest.raises(RuntimeError, match=complaint):
+        wire.enter({"package": name, "distribution": None, "accelerate": True})
+
+
+def test_an_accelerated_loop_says_what_it_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "def install(*, accelerate=False): asyncio.Lock = type('Lock', (), {})"
+    name = package(tmp_path, "accelerated", code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(asyncio, "Lock", asyncio.Lock)
+    loop, identity = wire.enter({"package": name, "distribution": None, "accelerate": True})
+    loop.close()
+    assert identity["type"] == "accelerated.Loop"
+    assert identity["accelerated"] == ["Lock"]
+
+
+def test_batuta_says_how_it_was_compiled() -> None:
+    native = pytest.importorskip("batuta._batuta", reason="Batuta is not built into this Python")
+    with Worker(
+        sys.executable, "benches.worker", {**CONTESTANTS["batuta"].start, "cores": []}
+    ) as one:
+        assert one.identity["build"] == native.__build__
+    assert native.__build__.startswith(("release, opt-level 3", "debug, opt-level"))
+
+
 def test_a_loop_under_a_wrong_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +285,27 @@ def test_a_loop_that_fails_is_out_of_the_row_and_the_others_go_on() -> None:
 
 
 # Environments and the command
+
+
+def test_a_rival_too_new_for_this_python_or_machine_says_so(tmp_path: Path) -> None:
+    young = Contestant("young", "young", "young", "1", oldest_python=(99, 0))
+    with pytest.raises(environments.NotInstallable, match=r"young==1 needs Python 99\.0; this is"):
+        environments.python_for(young, quiet, tmp_path)
+    modern = Contestant("modern", "modern", "modern", "1", oldest_glibc=(99, 1))
+    if platform.libc_ver()[0] == "glibc":
+        with pytest.raises(environments.NotInstallable, match=r"modern==1 needs glibc 99\.1; this"):
+            environments.python_for(modern, quiet, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loop_that_does_not_start_is_left_out_with_its_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken = Contestant("broken", "json")  # has no new_event_loop
+    monkeypatch.setitem(CONTESTANTS, "broken", broken)
+    entrants, absent, _ = cli.enter(["stock", "broken"])
+    assert list(entrants) == ["stock"]
+    assert "does not start: AttributeError: module 'json' has no" in absent["broken"]
 
 
 def test_a_rival_that_cannot_be_installed_says_why(tmp_path: Path) -> None:

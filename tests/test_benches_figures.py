@@ -17,7 +17,7 @@ from benches.drivers import Sample, Settings
 from benches.report import Report
 from benches.rows import ROWS, Row
 from benches.runner import Round, RowResult, run_row
-from benches.stats import Summary, summarize, times_better, within_noise
+from benches.stats import Summary, geometric_mean, summarize, times_better, within_noise
 
 # Statistics
 
@@ -42,6 +42,11 @@ def test_ratio_is_above_one_for_less_cost_and_for_more_rate() -> None:
     half, whole = Summary(50.0, 0.0, 3), Summary(100.0, 0.0, 3)
     assert times_better(half, whole, higher_is_better=False) == 2.0
     assert times_better(half, whole, higher_is_better=True) == 0.5
+
+
+def test_twice_as_good_and_half_as_good_make_one() -> None:
+    assert geometric_mean([2.0, 0.5]) == pytest.approx(1.0)
+    assert geometric_mean([2.0, 4.0, 8.0]) == pytest.approx(4.0)
 
 
 def test_a_ratio_closer_to_one_than_the_scatter_is_noise() -> None:
@@ -177,7 +182,61 @@ def test_the_table_shows_medians_ratios_to_stock_and_the_best_rival() -> None:
     line = line_of(text, "sleep0")
     assert "| 1,000 ±0% | **100** ±0% (10.00x) | 400 ±0% (2.50x) | 200 ±0% (5.00x) |" in line
     assert line.endswith("| 2.00x rloop |")
-    assert "behind the best rival on no row" in text
+    assert "batuta is behind the best rival on no row" in text
+
+
+def test_both_ways_to_use_batuta_are_compared_each_for_itself() -> None:
+    ours = {"batuta+accelerate": 50.0}
+    text = report(
+        [
+            result_of("sleep0", stock=1000.0, batuta=100.0, rloop=200.0, **ours),
+            result_of("timers", stock=1000.0, batuta=100.0, rloop=800.0, **ours),
+        ],
+        ["stock", "batuta", "batuta+accelerate", "rloop"],
+    )
+    assert line_of(text, "sleep0").endswith("| 2.00x rloop | 4.00x rloop |")
+    # Means of 2 and 8, and of 4 and 16.
+    assert (
+        "**batuta** against the best rival of each row: 4.00x in the geometric mean over 2 rows, "
+        "2.00x to 8.00x." in text
+    )
+    assert "**batuta+accelerate** against the best rival of each row: 8.00x in the" in text
+
+
+def test_stock_is_the_best_rival_where_no_other_is_faster() -> None:
+    text = report(
+        [result_of("lock", stock=100.0, batuta=110.0, rloop=120.0)], ["stock", "batuta", "rloop"]
+    )
+    assert line_of(text, "lock").endswith("| **behind:** 0.91x stock |")
+
+
+def test_rows_that_are_won_narrowly_are_named() -> None:
+    text = report(
+        [
+            result_of("sleep0", stock=1000.0, batuta=100.0, rloop=140.0),
+            result_of("timers", stock=1000.0, batuta=100.0, rloop=151.0),
+        ],
+        ["stock", "batuta", "rloop"],
+    )
+    narrow = text.partition("Rows on which it is ahead by less than 1.5x:\n\n")[2]
+    assert narrow.startswith("- `sleep0`: 1.40x rloop\n")
+    assert "`timers`" not in narrow
+
+
+def test_a_build_that_is_no_release_is_shown_as_such() -> None:
+    for build, shown in (
+        ("release, opt-level 3", "1.0 (release, opt-level 3 build)\n"),
+        ("debug, opt-level 1", "1.0 (**debug, opt-level 1 build: its figures say nothing**)\n"),
+    ):
+        result = result_of("sleep0", stock=1000.0, batuta=100.0)
+        result.identities["batuta"]["build"] = build
+        assert f"- batuta: `batuta.Loop` {shown}" in report([result], ["stock", "batuta"])
+
+
+def test_accelerated_names_are_listed() -> None:
+    result = result_of("sleep0", **{"batuta+accelerate": 100.0})
+    result.identities["batuta+accelerate"]["accelerated"] = ["Event", "sleep"]
+    assert "1.0 with its own `Event`, `sleep`\n" in report([result], ["batuta+accelerate"])
 
 
 def test_rows_that_are_lost_are_named() -> None:
@@ -189,7 +248,7 @@ def test_rows_that_are_lost_are_named() -> None:
         ["stock", "batuta", "rloop"],
     )
     assert line_of(text, "sleep0").endswith("| **behind:** 0.80x rloop |")
-    lost = text.partition("Rows on which Batuta is behind the best rival:\n\n")[2]
+    lost = text.partition("Rows on which batuta is behind the best rival:\n\n")[2]
     assert lost.startswith("- `sleep0`: behind: 0.80x rloop\n")
     assert "`timers`" not in lost
 
@@ -203,13 +262,18 @@ def test_failures_and_absent_loops_are_shown_with_their_reasons() -> None:
         ["stock", "batuta", "rloop"],
         uvloop="cannot be installed: no wheel",
     )
-    assert "| failed | - |" in line_of(text, "sleep0")
+    assert "| failed | 10.00x stock |" in line_of(text, "sleep0")
     assert "- rloop failed on `sleep0`: killed by SIGSEGV" in text
     assert "- rloop failed on `timers`: exit code 1: OSError: no\n" in text
     assert "- uvloop: **not measured**: cannot be installed: no wheel" in text
-    assert "behind the best rival on no row" not in text, (
-        "nothing was compared, so nothing is claimed"
-    )
+
+
+def test_where_nothing_was_compared_nothing_is_claimed() -> None:
+    alone = result_of("sleep0", stock="exit code 1", batuta=100.0, rloop="killed by SIGSEGV")
+    text = report([alone], ["stock", "batuta", "rloop"])
+    assert line_of(text, "sleep0").endswith("| failed | - |")
+    assert "geometric mean" not in text
+    assert "the best rival on no row" not in text
 
 
 def test_without_batuta_there_is_no_comparison_of_it() -> None:

@@ -91,8 +91,18 @@ install_groups() {
   for group in "${groups[@]}"; do stamp "group-$group" "$hash"; done
 }
 
+# What lies beside the sources: two environments of one Python share it, and `maturin develop`
+# without --release replaces it, so the inputs alone do not say what is in place.
+module_in_place() {
+  "$venv/bin/python" - <<'PROGRAM' 2>/dev/null
+import os, batuta._batuta as native
+found = os.stat(native.__file__)
+print(found.st_mtime_ns, found.st_size, native.__build__)
+PROGRAM
+}
+
 build() {
-  local hash
+  local hash place
   hash=$(
     {
       find Cargo.toml Cargo.lock pyproject.toml crates/engine crates/python .cargo rust-toolchain.toml \
@@ -101,7 +111,8 @@ build() {
       "$venv/bin/python" -c 'import sys; print(sys.version)'
     } | sha256sum
   )
-  if up_to_date build "$hash" && "$venv/bin/python" -c 'import batuta' 2>/dev/null; then
+  place=$(module_in_place || true)
+  if [[ $place == *release* ]] && up_to_date build "$hash $place"; then
     return
   fi
   say "building Batuta into $venv (release profile: the first time takes a minute or two)"
@@ -116,7 +127,8 @@ build() {
     exit 1
   fi
   "$venv/bin/python" -c 'import batuta; print("==> Batuta", batuta.__version__, "is in place")'
-  stamp build "$hash"
+  place=$(module_in_place)
+  stamp build "$hash $place"
 }
 
 check_tools

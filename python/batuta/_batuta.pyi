@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, final
 from typing_extensions import disjoint_base
 
 __version__: str
+__build__: str
 
 class PanicError(RuntimeError): ...
 

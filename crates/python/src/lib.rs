@@ -59,6 +59,8 @@ fn fill(module: &Obj) -> PyResult<()> {
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
     task::Task::prepare();
+    #[cfg(Py_3_14)]
+    task::find_fields_read_from_outside()?;
     combine::fill(module, &native)?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
@@ -76,6 +78,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
     sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
+    add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
     #[cfg(not(Py_3_14))]
     add_function(
         module,

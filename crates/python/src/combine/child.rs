@@ -67,6 +67,11 @@ pub fn value(future: &Obj) -> PyResult<Obj> {
     if let Some(exception) = exception(future)? {
         return Ok(exception);
     }
+    result(future)
+}
+
+/// `future.result()`
+pub fn result(future: &Obj) -> PyResult<Obj> {
     match Awaited::from_exact(future) {
         Some(native) => native.core().result(),
         None => future.call_method0(&names().result),

@@ -5,7 +5,6 @@
 //! `ensure_future`.
 
 use std::collections::HashMap;
-use std::ffi::CStr;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::asyncio::{Asyncio, names};
@@ -14,21 +13,17 @@ use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::future::{Awaited, Callback};
 use crate::task::{Task, TaskArgs};
 
+#[cfg(Py_3_14)]
+use super::lookups::current_task;
 use super::lookups::{running_loop, stock};
 use super::{GatheringFuture, Observer, child};
 
-/// `gather.__doc__`.
-pub const DOC: &CStr = c"gather(*coros_or_futures, return_exceptions=False)\n--\n\n\
-    Return a future of the list of all results, in the order of the arguments.\n\n\
-    See asyncio.gather().";
-
 /// `gather(*coros_or_futures, return_exceptions=False)`.
 pub fn gather(args: &Args<'_>) -> PyResult<Obj> {
-    let return_exceptions =
-        match args.only_keyword("gather", &stock().names.return_exceptions)? {
-            Some(given) => given.is_true()?,
-            None => false,
-        };
+    let return_exceptions = match args.only_keyword("gather", &stock().names.return_exceptions)? {
+        Some(given) => given.is_true()?,
+        None => false,
+    };
     let awaitables = args.positional();
     let running = running_loop()?;
     let Some(first) = awaitables.first() else {
@@ -41,12 +36,21 @@ pub fn gather(args: &Args<'_>) -> PyResult<Obj> {
     }
     #[cfg(Py_3_14)]
     let waiter = match &running {
-        Some(running) => stock().current_task.call1(running)?.non_none().cloned(),
+        Some(running) => current_task(running)?,
         None => None,
     };
     #[cfg(not(Py_3_14))]
     let waiter = None;
     Gather::new(return_exceptions, waiter)?.collect(awaitables, running)
+}
+
+/// The task that a coroutine becomes on the loop, if that is a native one straight away.
+#[cfg(not(Py_3_12))]
+pub fn make_task(event_loop: &Py<NativeLoop>, awaitable: &Obj) -> PyResult<Option<Py<Task>>> {
+    if !awaitable.is_coroutine_object() || !NativeLoop::makes_native_tasks(event_loop)? {
+        return Ok(None);
+    }
+    Task::make(event_loop, awaitable, &TaskArgs::default()).map(Some)
 }
 
 fn is_future(object: &Obj) -> PyResult<bool> {

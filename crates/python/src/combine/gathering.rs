@@ -46,10 +46,10 @@ struct ChildDone(Bindable<GatheringFuture>);
 impl GatheringFuture {
     /// Makes what instances need; once, at import.
     pub fn prepare() {
-        CHILD_DONE.set(ChildDone(Bindable::new(
-            c"_child_done",
-            |this: &Py<Self>, future: &Obj| Self::child_done(this, future),
-        )));
+        CHILD_DONE
+            .set(ChildDone(Bindable::new(c"_child_done", |this: &Py<Self>, future: &Obj| {
+                Self::child_done(this, future)
+            })));
     }
 
     /// One that is not born yet.

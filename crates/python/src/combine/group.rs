@@ -26,19 +26,19 @@ use super::lookups::stock;
 /// The native half of a task group.
 #[derive(Debug, Default)]
 pub struct NativeTaskGroup {
-    entered: Cell<bool>,
-    exiting: Cell<bool>,
+    pub(super) entered: Cell<bool>,
+    pub(super) exiting: Cell<bool>,
     aborting: Cell<bool>,
-    parent_cancel_requested: Cell<bool>,
-    cancel_on_enter: Cell<bool>,
-    event_loop: Slot,
-    parent: Slot,
+    pub(super) parent_cancel_requested: Cell<bool>,
+    pub(super) cancel_on_enter: Cell<bool>,
+    pub(super) event_loop: Slot,
+    pub(super) parent: Slot,
     /// A set.
     tasks: Slot,
-    errors: Slot,
-    base_error: Slot,
+    pub(super) errors: Slot,
+    pub(super) base_error: Slot,
     /// What `__aexit__` waits for.
-    completed: Slot,
+    pub(super) completed: Slot,
 }
 
 static TASK_GROUP: TypeCell = TypeCell::new();
@@ -63,6 +63,19 @@ impl NativeTaskGroup {
         Ok(())
     }
 
+    /// Whether a task has not ended.
+    pub(super) fn has_tasks(&self) -> PyResult<bool> {
+        self.tasks.get().map_or(Ok(false), |tasks| tasks.is_true())
+    }
+
+    /// Whether nothing has gone wrong so far.
+    pub(super) fn is_well(&self) -> PyResult<bool> {
+        Ok(!self.aborting.get()
+            && !self.parent_cancel_requested.get()
+            && !self.base_error.is_some()
+            && !self.errors.get_or_none().is_true()?)
+    }
+
     /// The loop, if it makes native tasks, and the set of tasks, while tasks may be
     /// made and nobody has replaced what is done when they end.
     fn accepting(this: &Py<Self>) -> PyResult<Option<(Py<NativeLoop>, Obj)>> {
@@ -84,7 +97,8 @@ impl NativeTaskGroup {
         Ok(ours.then(|| (native.clone(), tasks)))
     }
 
-    fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+    /// `create_task(coro, *, name=None, context=None)`
+    pub fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         let [coro] = args.positional() else {
             return args.forward(&stock().group_create_task, this.as_obj());
         };
@@ -197,18 +211,16 @@ impl NativeType for NativeTaskGroup {
     }
 
     fn methods() -> Methods<Self> {
-        Methods::new()
-            .args(c"create_task", CREATE_TASK, Self::create_task)
-            .one(
-                c"_on_task_done",
-                c"Take note of a task that has ended.",
-                |this: &Py<Self>, task: &Obj| {
-                    if Self::take_note(this, task)? {
-                        return Ok(Obj::none());
-                    }
-                    stock().group_task_done.call2(this.as_obj(), task)
-                },
-            )
+        Methods::new().one(
+            c"_on_task_done",
+            c"Take note of a task that has ended.",
+            |this: &Py<Self>, task: &Obj| {
+                if Self::take_note(this, task)? {
+                    return Ok(Obj::none());
+                }
+                stock().group_task_done.call2(this.as_obj(), task)
+            },
+        )
     }
 
     fn properties() -> Properties<Self> {
@@ -246,6 +258,3 @@ impl NativeType for NativeTaskGroup {
         slot!(slots, c"_on_completed_fut", completed)
     }
 }
-
-const CREATE_TASK: &CStr = c"create_task($self, coro, *, name=None, context=None)\n--\n\n\
-    Start a task in the group. See asyncio.TaskGroup.create_task().";

@@ -3,7 +3,10 @@
 //! Ownership: the future's callbacks own the observer, the observer owns who takes
 //! note.
 
+use crate::ffi::gil::Global;
+use crate::ffi::method::Bindable;
 use crate::ffi::{Obj, Py, PyResult};
+use crate::future::{Future, HasFuture};
 
 use super::lookups::stock;
 use super::{GatheringFuture, NativeTaskGroup};
@@ -15,15 +18,37 @@ pub enum Observer {
     Gather(Py<GatheringFuture>),
     /// A task group, of a task.
     Group(Py<NativeTaskGroup>),
+    /// A future that gets a result then, unless it is done.
+    #[cfg_attr(Py_3_12, expect(dead_code, reason = "what wait_for() does before 3.12"))]
+    Release(Py<Future>),
+}
+
+/// What a future that is not native calls.
+static RELEASE: Global<Release> = Global::new();
+
+#[derive(Debug)]
+struct Release(Bindable<Future>);
+
+fn release(waiter: &Py<Future>) -> PyResult<()> {
+    let core = waiter.future();
+    if core.is_pending() { core.set_result(waiter.as_obj(), &Obj::none()) } else { Ok(()) }
 }
 
 impl Observer {
+    /// Makes what observers need; once, at import.
+    pub fn prepare() {
+        RELEASE.set(Release(Bindable::new(c"_release", |waiter: &Py<Future>, _: &Obj| {
+            release(waiter)
+        })));
+    }
+
     /// `future` is done.
     #[inline]
     pub fn notify(&self, future: &Obj) -> PyResult<()> {
         match self {
             Self::Gather(outer) => GatheringFuture::child_done(outer, future),
             Self::Group(group) => NativeTaskGroup::task_done(group, future),
+            Self::Release(waiter) => release(waiter),
         }
     }
 
@@ -32,6 +57,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => GatheringFuture::child_done_function(outer),
             Self::Group(group) => group.as_obj().getattr(&stock().names._on_task_done),
+            Self::Release(waiter) => RELEASE.get().0.bind(waiter),
         }
     }
 
@@ -40,6 +66,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => outer.as_obj(),
             Self::Group(group) => group.as_obj(),
+            Self::Release(waiter) => waiter.as_obj(),
         }
     }
 

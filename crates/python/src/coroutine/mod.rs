@@ -57,6 +57,8 @@ pub enum Step {
     Wait(Obj),
     /// A bare `yield`: goes on in the next turn.
     Pass,
+    /// `await` of an iterator that has been entered already and has yielded this.
+    Join(Obj, Obj),
 }
 
 /// What a coroutine does. Everything takes `&self`: what changes is in cells and
@@ -223,6 +225,10 @@ impl<R: Routine> Coroutine<R> {
                     return Ok(Sent::Returned(value));
                 }
                 Ok(Step::Pass) => return Ok(this.wait(Obj::none())),
+                Ok(Step::Join(iterator, yielded)) => {
+                    this.awaited.set(Some(iterator));
+                    return Ok(this.wait(yielded));
+                }
                 Ok(Step::Wait(awaitable)) => awaitable,
                 Err(raised) => return Err(this.failed(raised)),
             };

@@ -16,7 +16,11 @@ use super::{Coroutine, Phase, Routine, origin};
 impl<R: Routine> Coroutine<R> {
     fn throw_method(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         let ([what], rest) = args.split::<1>("throw")?;
-        let exception = Raised::thrown(what, rest.first(), rest.get(1)).take();
+        let raised = Raised::thrown(what, rest.first(), rest.get(1));
+        if !what.is_exception() && !what.is_exception_class() {
+            return Err(raised); // Nothing that can be thrown: the coroutine goes on.
+        }
+        let exception = raised.take();
         sent_or_stop(Self::throw(this, exception))
     }
 

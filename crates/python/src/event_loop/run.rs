@@ -12,7 +12,7 @@ use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 use crate::task::Task;
 
-use super::{Io, NativeLoop, Owner, Ready};
+use super::{Due, Io, NativeLoop, Owner, Ready};
 
 thread_local! {
     /// The address of the loop whose turns this thread runs; none is 0.
@@ -96,9 +96,14 @@ impl Py<NativeLoop> {
         }
         loop {
             let due = self.timers.borrow_mut().pop_due(now);
-            let Some(timer) = due else { break };
-            timer.fired();
-            self.push(Ready::Timer(timer));
+            match due {
+                None => break,
+                Some(Due::Handle(timer)) => {
+                    timer.fired();
+                    self.push(Ready::Timer(timer));
+                }
+                Some(Due::Alarm(alarm)) => self.push(Ready::Alarm(alarm)),
+            }
         }
     }
 
@@ -209,6 +214,7 @@ impl Py<NativeLoop> {
             Ready::Observer(observer, future) => observer
                 .notify(&future)
                 .or_else(|raised| self.observer_failed(raised, &observer, future)),
+            Ready::Alarm(alarm) => alarm.ring().or_else(|raised| self.alarm_failed(raised, &alarm)),
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
             #[cfg(Py_3_14)]

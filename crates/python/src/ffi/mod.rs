@@ -30,12 +30,15 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
+#[cfg(Py_3_14)]
+pub mod field;
 mod function;
 pub mod gil;
 pub mod method;
 pub mod module;
 pub mod names;
 pub mod native;
+mod number;
 pub mod object;
 #[cfg(not(Py_3_14))]
 pub mod roster;

@@ -308,6 +308,16 @@ impl Obj {
         unsafe { CStr::from_ptr((*self.type_ptr()).tp_name) }
     }
 
+    /// Whether this is a built-in function bound to `instance`.
+    pub fn is_builtin_of(&self, instance: &Obj) -> bool {
+        // SAFETY: after the type check the object has the layout of a built-in
+        // function, of whose fields one is compared.
+        unsafe {
+            self.type_ptr() == &raw mut py::PyCFunction_Type
+                && (*self.as_ptr().cast::<py::PyCFunctionObject>()).m_self == instance.as_ptr()
+        }
+    }
+
     /// Address and name of the C function behind a built-in function object.
     #[inline]
     pub fn builtin_function(&self) -> Option<(usize, &CStr)> {

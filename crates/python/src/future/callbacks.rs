@@ -155,6 +155,15 @@ impl FutureCore {
         Obj::list(&pairs).map(Some)
     }
 
+    /// Removes what native code has added to be told.
+    pub fn remove_observer(&self, observer: &Observer) {
+        let removed = self
+            .callbacks
+            .borrow_mut()
+            .extract(|one| matches!(one, Callback::Observer(other) if other.is(observer)));
+        drop(removed);
+    }
+
     /// Removes the callbacks that equal `function`; says how many.
     ///
     /// A comparison may run Python code that adds or removes callbacks, so what is

@@ -68,6 +68,7 @@ impl Py<SockOp> {
 impl NativeType for SockOp {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.SockOp";
     const DOC: &'static std::ffi::CStr = c"The coroutine of a call such as loop.sock_recv().";
+    const WEAK: bool = true; // As coroutine objects.
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Py::<Self>::abandoned);
     const REPR: Option<ReprFn<Self>> = Some(|this| {
         let address = this.as_obj().as_ptr();

@@ -16,6 +16,8 @@
 
 mod create;
 mod methods;
+#[cfg(Py_3_14)]
+mod outside;
 mod registry;
 mod step;
 mod wrapper;
@@ -34,6 +36,8 @@ use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 
 pub use create::TaskArgs;
+#[cfg(Py_3_14)]
+pub use outside::prepare as find_fields_read_from_outside;
 #[cfg(not(Py_3_14))]
 pub use registry::take_unregistered;
 pub use wrapper::TaskStep;
@@ -122,6 +126,11 @@ impl Task {
         let name = Obj::str(&format!("Task-{}", self.number.get()))?;
         self.name.set(Some(name.clone()));
         Ok(Some(name))
+    }
+
+    /// How many requests to cancel it there are.
+    pub fn cancels_requested(&self) -> u64 {
+        self.cancels_requested.get()
     }
 
     /// Nobody will be told if it dies before it has ended.

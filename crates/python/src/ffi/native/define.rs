@@ -25,8 +25,15 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     };
     let align = align_of::<T>().max(align_of::<*mut ()>());
     let offset = base_size.cast_unsigned().next_multiple_of(align);
-    let dict_offset = (offset + size_of::<T>()).next_multiple_of(align_of::<*mut ()>());
-    let size = if T::OPEN { dict_offset + 2 * size_of::<*mut ()>() } else { dict_offset };
+    let own_end = (offset + size_of::<T>()).next_multiple_of(align_of::<*mut ()>());
+    let behind: &[&'static CStr] = if T::OPEN {
+        &[c"__dictoffset__", c"__weaklistoffset__"]
+    } else if T::WEAK {
+        &[c"__weaklistoffset__"]
+    } else {
+        &[]
+    };
+    let size = own_end + behind.len() * size_of::<*mut ()>();
 
     let mut slots = vec![
         slot(py::Py_tp_dealloc, life::dealloc::<T> as *const c_void),
@@ -36,8 +43,8 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
         slot(py::Py_tp_getset, T::properties().leak(T::OPEN)),
         slot(py::Py_tp_doc, T::DOC.as_ptr().cast()),
     ];
-    if T::OPEN {
-        slots.push(slot(py::Py_tp_members, open_members(dict_offset)));
+    if !behind.is_empty() {
+        slots.push(slot(py::Py_tp_members, members(own_end, behind)));
     }
     if T::CONSTRUCT.is_some() {
         slots.push(slot(py::Py_tp_new, calls::construct::<T> as *const c_void));
@@ -85,7 +92,7 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     };
     cell.offset.set(offset);
     if T::CHAINED {
-        const { assert!(!T::CHAINED || !T::OPEN) };
+        const { assert!(!T::CHAINED || !(T::OPEN || T::WEAK)) };
         cell.base.set(base.map_or(ptr::null_mut(), |base| base.as_ptr().cast()));
     }
     let bases = base.map_or(ptr::null_mut(), Obj::as_ptr);
@@ -100,19 +107,20 @@ fn slot(number: c_int, value: *const c_void) -> py::PyType_Slot {
     py::PyType_Slot { slot: number, pfunc: value.cast_mut() }
 }
 
-fn open_members(dict_offset: usize) -> *const c_void {
-    let member = |name: &'static CStr, offset: usize| py::PyMemberDef {
-        name: name.as_ptr(),
-        type_code: py::Py_T_PYSSIZET,
-        offset: offset.cast_signed(),
-        flags: py::Py_READONLY,
-        doc: ptr::null(),
-    };
-    let end = py::PyMemberDef::default();
-    let members = Box::new([
-        member(c"__dictoffset__", dict_offset),
-        member(c"__weaklistoffset__", dict_offset + size_of::<*mut ()>()),
-        end,
-    ]);
-    Box::leak(members).as_ptr().cast()
+/// The members that say where pointers stand, one behind the other from `offset` on.
+fn members(offset: usize, names: &[&'static CStr]) -> *const c_void {
+    let places = (offset..).step_by(size_of::<*mut ()>());
+    let mut members: Vec<_> = names
+        .iter()
+        .zip(places)
+        .map(|(name, offset)| py::PyMemberDef {
+            name: name.as_ptr(),
+            type_code: py::Py_T_PYSSIZET,
+            offset: offset.cast_signed(),
+            flags: py::Py_READONLY,
+            doc: ptr::null(),
+        })
+        .collect();
+    members.push(py::PyMemberDef::default());
+    members.leak().as_ptr().cast()
 }

@@ -74,6 +74,8 @@ pub trait NativeType: Sized + 'static {
     /// Whether instances take attributes and weak references of their own (their
     /// base does not provide for it).
     const OPEN: bool = false;
+    /// Whether instances take weak references, though no attributes of their own.
+    const WEAK: bool = false;
     /// How many dead instances are kept for reuse.
     const POOL: usize = 0;
     /// How Python code makes one; without it only Rust code can.
@@ -190,6 +192,24 @@ impl<T: NativeType> Py<T> {
         }
         // SAFETY: the type is complete.
         unsafe { life::allocate(class, value) }
+    }
+
+    /// Makes an instance of `class`, a Python class that extends the native type,
+    /// without calling its `__init__`.
+    pub fn new_in(class: &Obj, value: T) -> PyResult<Self> {
+        let native = T::cell().class();
+        // SAFETY: the object is alive, and a class before its bases are looked at.
+        let suits = unsafe {
+            py::PyType_Check(class.as_ptr()) == 1
+                && py::PyType_IsSubtype(class.as_ptr().cast(), native) == 1
+        };
+        if !suits {
+            return Err(super::error::Raised::type_error(
+                "not a class that extends the native one",
+            ));
+        }
+        // SAFETY: as just checked.
+        unsafe { life::allocate(class.as_ptr().cast(), value) }
     }
 
     /// As any object.
