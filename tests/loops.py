@@ -22,9 +22,6 @@ Report = dict[str, Any]
 
 STOCK = "asyncio:new_event_loop"
 SUBJECT = os.environ.get("BATUTA_TEST_SUBJECT", "batuta:new_event_loop")
-# Whether Batuta's loops make native tasks and futures. From 3.14 on they are the interpreter's own:
-# `asyncio ps` looks into them.
-NATIVE_BY_DEFAULT = sys.version_info < (3, 14)
 TESTS = Path(__file__).resolve().parent
 
 

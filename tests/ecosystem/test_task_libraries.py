@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from loops import NATIVE_BY_DEFAULT
-
 PROGRAMS = Path(__file__).parent / "programs"
 STOCK, NATIVE = "_asyncio", "batuta._batuta"
 WAYS = {
@@ -52,7 +50,7 @@ def all_of(kind: str, *places: str) -> Kinds:
 
 def expected(way: str) -> str:
     """The kind of the tasks that a loop makes."""
-    return NATIVE if way == "accelerated" or (way == "batuta" and NATIVE_BY_DEFAULT) else STOCK
+    return STOCK if way == "stock" else NATIVE
 
 
 def built(way: str) -> str:

@@ -117,9 +117,7 @@ async def synchronisation() -> None:
 
 async def threads() -> None:
     def work() -> Any:
-        return anyio.from_thread.run(anyio.sleep, 0), anyio.from_thread.run_sync(
-            note, "from thread"
-        )
+        return anyio.from_thread.run(anyio.sleep, 0), anyio.from_thread.run_sync(ended.clear)
 
     with anyio.fail_after(30):
         await anyio.to_thread.run_sync(work)
