@@ -38,6 +38,7 @@ use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 pub use create::TaskArgs;
 #[cfg(Py_3_14)]
 pub use outside::prepare as find_fields_read_from_outside;
+pub use registry::settle;
 #[cfg(not(Py_3_14))]
 pub use registry::take_unregistered;
 pub use wrapper::TaskStep;
