@@ -31,6 +31,8 @@ pub struct Asyncio {
     pub names: Names,
     /// `asyncio.tasks`.
     pub tasks: Obj,
+    /// The `__dict__` of `asyncio.tasks`.
+    pub tasks_namespace: Obj,
     /// `"Task"`.
     pub task_name: Name,
     /// `_asyncio.Task`.
@@ -164,6 +166,7 @@ impl Asyncio {
         ASYNCIO.set(Self {
             names: Names::intern()?,
             tasks: import(c"asyncio.tasks")?,
+            tasks_namespace: import(c"asyncio.tasks")?.attr(c"__dict__")?,
             task_name: Name::intern(c"Task")?,
             task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,

@@ -170,7 +170,7 @@ pub fn sent_or_stop(sent: PyResult<Sent>) -> PyResult<Obj> {
         Sent::Yielded(value) => Ok(value),
         Sent::Returned(value) => {
             let stop = error::builtin(&raw const py::PyExc_StopIteration).call1(&value)?;
-            Err(Raised::raise(&stop))
+            Err(Raised::restore(stop))
         }
     }
 }
