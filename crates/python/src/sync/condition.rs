@@ -216,12 +216,12 @@ impl ConditionSteps {
             }
             Err(raised) => {
                 self.error.set(Some(raised.take()));
-                self.acquire(condition)
+                Self::acquire(condition)
             }
         }
     }
 
-    fn acquire(&self, condition: &Py<NativeCondition>) -> PyResult<Step> {
+    fn acquire(condition: &Py<NativeCondition>) -> PyResult<Step> {
         match condition.as_obj().call_method0(&own_names().acquire) {
             Ok(acquiring) => Ok(Step::Wait(acquiring)),
             Err(raised) => Err(Self::fail(condition, raised.take())),
@@ -241,7 +241,7 @@ impl ConditionSteps {
             // The lock must be had, come what may; the cancellation is for later.
             self.cancelled.set(true);
             self.error.set(Some(exception));
-            return self.acquire(condition);
+            return Self::acquire(condition);
         }
         match self.error.take() {
             None => Ok(Step::Done(Obj::bool(true))),
@@ -312,7 +312,7 @@ impl Routine for ConditionSteps {
             };
             condition.waiters.remove(&future)?;
             self.error.set(outcome.err());
-            return self.acquire(&condition);
+            return Self::acquire(&condition);
         }
         match outcome {
             Err(exception) => Err(Raised::restore(exception)),
