@@ -38,9 +38,10 @@ if sys.version_info < (3, 16):
     __all__ += ["EventLoopPolicy"]
 
 __all__ += sorted({*_stock.__all__}.difference(__all__))
-for _name in {*__all__}.difference(globals()):
-    globals()[_name] = _NATIVE.get(_name) or getattr(_stock, _name)
-del _name
+globals().update(
+    {name: getattr(_stock, name) for name in __all__ if name not in globals()},
+)
+globals().update({name: value for name, value in _NATIVE.items() if name in __all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,12 @@
 
 import asyncio
 import sys
+from asyncio import gather as gather
+from asyncio import sleep as sleep
+from asyncio import timeout as timeout
+from asyncio import timeout_at as timeout_at
 from asyncio import transports
+from asyncio import wait_for as wait_for
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, Never, Self, TypeVar, final
@@ -30,6 +35,20 @@ class Future(asyncio.Future[_T]): ...
 @disjoint_base
 class Task(asyncio.Task[_T]):
     def get_context(self) -> Context: ...
+
+@final
+class _GatheringFuture(asyncio.Future[_T]):
+    @property
+    def _children(self) -> list[asyncio.Future[Any]]: ...
+    _cancel_requested: bool
+
+# At run time its base is `object`: `batuta.TaskGroup` puts it before `asyncio.TaskGroup`.
+@disjoint_base
+class NativeTaskGroup(asyncio.TaskGroup):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+@final
+class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # which says that it is final
 
 # At run time its base is `object`: `batuta.EventLoop` puts it before
 # `asyncio.BaseEventLoop`, whose methods it has.

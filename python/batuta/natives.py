@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import Any, Final
 
-from batuta import _batuta, locks, queues, taskgroups
+from batuta import _batuta, locks, queues, taskgroups, timeouts
 
 NATIVE: Final[dict[str, Any]] = {
     "Barrier": locks.Barrier,
@@ -24,7 +24,12 @@ NATIVE: Final[dict[str, Any]] = {
     "Semaphore": locks.Semaphore,
     "Task": _batuta.Task,
     "TaskGroup": taskgroups.TaskGroup,
+    "Timeout": timeouts.Timeout,
     "gather": _batuta.gather,
+    "sleep": _batuta.sleep,
+    "timeout": timeouts.timeout,
+    "timeout_at": timeouts.timeout_at,
+    "wait_for": _batuta.wait_for,
 }
 
 if sys.version_info >= (3, 12):

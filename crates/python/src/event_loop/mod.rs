@@ -85,6 +85,9 @@ pub struct NativeLoop {
     thread_id: Slot,
     task_factory: Slot,
     current_handle: Slot,
+    /// The task whose step was the last entry that ran, while asyncio still has it as the
+    /// current one.
+    pub lingering: Slot,
     originals: Originals,
 }
 
@@ -118,6 +121,7 @@ impl NativeLoop {
             thread_id: Slot::default(),
             task_factory: Slot::default(),
             current_handle: Slot::default(),
+            lingering: Slot::default(),
             originals: Originals::default(),
         };
         event_loop.adopt(&io, io.waker_fd(), Owner::Waker)?;
@@ -230,6 +234,7 @@ impl NativeType for NativeLoop {
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);
+        visitor.slot(&self.lingering);
     }
 
     fn clear(&self) {
