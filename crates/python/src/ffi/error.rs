@@ -151,41 +151,6 @@ impl Raised {
         Self(())
     }
 
-    /// Raises `StopIteration(value)`, which is how iterators return. Nearly always it
-    /// is taken apart at once by an `await`, so it is put together without the calls
-    /// that the class would make.
-    #[cfg(Py_3_12)]
-    pub fn stop_iteration(value: Obj) -> Self {
-        // SAFETY: the class is a static type with this layout, and its instances need
-        // no more than `args` and `value`, each of which takes a reference over. The
-        // memory comes zeroed, and nothing runs before it is complete.
-        unsafe {
-            let made = py::PyType_GenericAlloc(py::PyExc_StopIteration.cast(), 0);
-            if made.is_null() {
-                return Self::already_set();
-            }
-            let stop = made.cast::<py::PyStopIterationObject>();
-            (*stop).args = py::PyTuple_New(1);
-            if (*stop).args.is_null() {
-                py::Py_DECREF(made);
-                return Self::already_set();
-            }
-            py::PyTuple_SET_ITEM((*stop).args, 0, value.clone().into_ptr());
-            (*stop).value = value.into_ptr();
-            py::PyErr_SetRaisedException(made);
-        }
-        Self(())
-    }
-
-    /// Raises `StopIteration(value)`, which is how iterators return.
-    #[cfg(not(Py_3_12))]
-    pub fn stop_iteration(value: Obj) -> Self {
-        match stop_iteration_class().call1(&value) {
-            Ok(stop) => Self::raise(&stop),
-            Err(raised) => raised,
-        }
-    }
-
     /// Takes the exception out of the thread state, with its traceback.
     pub fn take(self) -> Obj {
         // SAFETY: an exception is set (that is what `Raised` means); what comes

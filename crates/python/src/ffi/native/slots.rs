@@ -168,6 +168,6 @@ pub(super) unsafe extern "C" fn set_attribute<T: NativeType>(
 pub fn sent_or_stop(sent: PyResult<Sent>) -> PyResult<Obj> {
     match sent? {
         Sent::Yielded(value) => Ok(value),
-        Sent::Returned(value) => Err(Raised::stop_iteration(value)),
+        Sent::Returned(value) => Err(Raised::stop_iteration(&value)),
     }
 }
