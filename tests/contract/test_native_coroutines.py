@@ -123,6 +123,39 @@ def test_it_returns_through_stop_iteration(kit: Kit) -> None:
     assert stop.value.value is None
 
 
+def test_each_stop_iteration_is_a_new_one(kit: Kit) -> None:
+    def stop(how: str) -> StopIteration:
+        event = kit.Event()
+        event.set()
+        coroutine = event.wait()
+        with pytest.raises(StopIteration) as caught:
+            if how == "next":
+                next(coroutine.__await__())
+            else:
+                coroutine.send(None)
+        return caught.value
+
+    for how in ("next", "send"):
+        first, second = stop(how), stop(how)
+        assert first is not second
+        assert (first.value, first.args, second.value) == (True, (True,), True)
+        first.value, first.args = 1, (2, 3)
+        first.__traceback__ = None
+        del first, second
+        for write in ("value", "args", "__traceback__", "__cause__", "note"):
+            written = stop(how)
+            if write != "__traceback__":
+                written.__traceback__ = None
+            if write == "__cause__":
+                written.__cause__ = KeyError()
+            elif write != "__traceback__":
+                setattr(written, write, (5,))
+            del written
+            again = stop(how)
+            assert (again.value, again.args, again.__cause__) == (True, (True,), None)
+            assert not hasattr(again, "note")
+
+
 def test_await_gives_what_it_returns(kit: Kit, run: Run) -> None:
     async def main() -> None:
         queue = kit.Queue()

@@ -66,6 +66,22 @@ mod direct {
         }
     }
 
+    /// Whether nobody has written into it.
+    ///
+    /// # Safety
+    /// `stop` is a live exception that [`make`] has made for `value`.
+    unsafe fn is_as_made(stop: *mut py::PyStopIterationObject, value: &Obj) -> bool {
+        // SAFETY: says the caller; `args` of an exception is always a tuple.
+        unsafe {
+            let stop = &*stop;
+            let empty = [stop.dict, stop.notes, stop.traceback, stop.context, stop.cause];
+            empty.iter().all(|field| field.is_null())
+                && stop.value == value.as_ptr()
+                && py::PyTuple_GET_SIZE(stop.args) == 1
+                && py::PyTuple_GET_ITEM(stop.args, 0) == value.as_ptr()
+        }
+    }
+
     /// The kept one, or a new one in its place if it may have been seen.
     fn kept(value: &Obj) -> PyResult<Obj> {
         let kept = KEPT.0.get();
