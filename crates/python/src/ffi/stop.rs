@@ -6,13 +6,10 @@
 //! usual value, `True`, is kept and used again when nobody else has it and nothing
 //! was written into it.
 
-use super::error::Raised;
-use super::object::Obj;
-
 #[cfg(not(Py_3_12))]
-impl Raised {
+impl super::Raised {
     /// Raises `StopIteration(value)`.
-    pub fn stop_iteration(value: &Obj) -> Self {
+    pub fn stop_iteration(value: &super::Obj) -> Self {
         match super::error::stop_iteration_class().call1(value) {
             Ok(stop) => Self::raise(&stop),
             Err(raised) => raised,
@@ -73,33 +70,22 @@ mod direct {
     unsafe fn is_as_made(stop: *mut py::PyStopIterationObject, value: &Obj) -> bool {
         // SAFETY: says the caller; `args` of an exception is always a tuple.
         unsafe {
-            let stop = &*stop;
-            let empty = [stop.dict, stop.notes, stop.traceback, stop.context, stop.cause];
+            let empty =
+                [(*stop).dict, (*stop).notes, (*stop).traceback, (*stop).context, (*stop).cause];
             empty.iter().all(|field| field.is_null())
-                && stop.value == value.as_ptr()
-                && py::PyTuple_GET_SIZE(stop.args) == 1
-                && py::PyTuple_GET_ITEM(stop.args, 0) == value.as_ptr()
+                && (*stop).value == value.as_ptr()
+                && py::PyTuple_GET_SIZE((*stop).args) == 1
+                && py::PyTuple_GET_ITEM((*stop).args, 0) == value.as_ptr()
         }
     }
 
     /// The kept one, or a new one in its place if it may have been seen.
     fn kept(value: &Obj) -> PyResult<Obj> {
         let kept = KEPT.0.get();
-        // SAFETY: null or a reference of ours to what `make` has made; nobody changes
-        // the arguments and the value of an exception that nobody has.
+        // SAFETY: null or a reference of ours to what `make` has made.
         unsafe {
-            if !kept.is_null() && py::Py_REFCNT(kept) == 1 {
-                let stop = kept.cast::<py::PyStopIterationObject>();
-                let written = [
-                    (*stop).dict,
-                    (*stop).notes,
-                    (*stop).traceback,
-                    (*stop).context,
-                    (*stop).cause,
-                ];
-                if written.iter().all(|field| field.is_null()) {
-                    return Ok(Obj::from_borrowed(kept));
-                }
+            if !kept.is_null() && py::Py_REFCNT(kept) == 1 && is_as_made(kept.cast(), value) {
+                return Ok(Obj::from_borrowed(kept));
             }
         }
         let made = make(value)?;
