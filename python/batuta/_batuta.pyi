@@ -191,6 +191,12 @@ class NativeSemaphore(asyncio.Semaphore):
     def _wake_up_next(self) -> Any: ...
 
 @disjoint_base
+class NativeCondition(asyncio.Condition):
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+    def _notify(self, most: Any, /) -> None: ...
+
+@disjoint_base
 class NativeQueue(asyncio.Queue[_T]):
     _batuta_order: int
     _queue: Any
