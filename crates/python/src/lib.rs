@@ -104,6 +104,15 @@ fn fill(module: &Obj) -> PyResult<()> {
     )?;
     add_function(
         module,
+        c"_forget_running_loop",
+        c"Forget which loop runs: for the child of a fork.",
+        |_| {
+            event_loop::NativeLoop::forget_running();
+            Ok(Obj::none())
+        },
+    )?;
+    add_function(
+        module,
         c"_panic_for_tests",
         c"Panic in Rust: the tests check that it is reported and survived.",
         panic_for_tests,

@@ -100,7 +100,9 @@ impl NativeLoop {
         {
             return Ok(false);
         }
-        makes_tasks_natively()
+        let asyncio = Asyncio::get();
+        let class = asyncio.task_class()?;
+        Ok(class.is(&asyncio.task) || Task::is_made_by(&class))
     }
 
     /// Whether native code may put entries among the timers: the loop is open, not in
@@ -212,7 +214,9 @@ impl NativeLoop {
             && let Some([name, context]) = args.only_known([&names().name, &names().context])
         {
             this.check_closed()?;
-            if makes_tasks_natively()? {
+            let asyncio = Asyncio::get();
+            let class = asyncio.task_class()?;
+            if class.is(&asyncio.task) || Task::is_made_by(&class) {
                 let keywords = TaskArgs { name, context, eager_start: false };
                 return Task::make(this, coro, &keywords).map(Py::into_obj);
             }
@@ -313,14 +317,6 @@ pub(super) fn properties(
             },
             starts_empty,
         )
-}
-
-/// Whether `asyncio.tasks.Task`, which `create_task` calls, is a class that stands for ours.
-#[inline]
-fn makes_tasks_natively() -> PyResult<bool> {
-    let asyncio = Asyncio::get();
-    let class = asyncio.tasks_namespace.dict_get(asyncio.task_name.as_obj())?;
-    Ok(class.is_some_and(|class| class.is(&asyncio.task) || Task::is_made_by(&class)))
 }
 
 /// `BaseEventLoop.__init__` gives each loop empty queues; ours are native.

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 
 use crate::asyncio::{Asyncio, names};
+use crate::coroutine;
 use crate::event_loop::NativeLoop;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
 
@@ -74,7 +75,10 @@ impl Task {
 }
 
 fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
-    if !coro.is_coroutine_object() && !Asyncio::get().iscoroutine.call1(coro)?.is_true()? {
+    if !coro.is_coroutine_object()
+        && !coroutine::is_native(coro)
+        && !Asyncio::get().iscoroutine.call1(coro)?.is_true()?
+    {
         this.log_destroy_pending.set(false);
         return Err(Raised::type_error(&format!(
             "a coroutine was expected, got {}",
