@@ -58,7 +58,7 @@ def test_it_is_a_coroutine_to_everybody(
 def test_one_that_nobody_awaits_is_reported(
     kit: Kit, name: str, make: Callable[[Kit], Coroutine[Any, Any, Any]]
 ) -> None:
-    with pytest.warns(RuntimeWarning, match=f"^coroutine '{name}' was never awaited$"):
+    with pytest.warns(RuntimeWarning, match=rf"^coroutine '{name}' was never awaited$"):
         make(kit)
 
 
@@ -68,7 +68,7 @@ def test_one_that_was_closed_is_not_reported(kit: Kit) -> None:
         coroutine = kit.Event().wait()
         coroutine.close()
         coroutine.close()
-        with pytest.raises(RuntimeError, match="^cannot reuse already awaited coroutine$"):
+        with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
             coroutine.send(None)
         del coroutine
 
@@ -88,7 +88,7 @@ def test_it_runs_once(kit: Kit, name: str, make: Callable[[Kit], Any], run: Run)
             lambda: coroutine.throw(ValueError()),
             lambda: coroutine.__await__().__next__(),
         ):
-            with pytest.raises(RuntimeError, match="^cannot reuse already awaited coroutine$"):
+            with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
                 again()
         coroutine.close()
 
@@ -153,10 +153,10 @@ def test_an_exception_thrown_in_ends_it(kit: Kit, run: Run) -> None:
         if sys.version_info < (3, 12):
             coroutine = event.wait()
             coroutine.send(None)
-            with pytest.raises(ValueError, match="^text$"):
+            with pytest.raises(ValueError, match=r"^text$"):
                 coroutine.throw(ValueError, "text", None)
         coroutine = event.wait()
-        with pytest.raises(TypeError, match="^exceptions must be classes or instances deriving"):
+        with pytest.raises(TypeError, match=r"^exceptions must be classes or instances deriving"):
             coroutine.throw(42)
         coroutine.close()
 
@@ -190,11 +190,11 @@ def test_only_one_may_await_it(kit: Kit, run: Run) -> None:
 
         first = asyncio.create_task(waits())
         await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="^coroutine is being awaited already$"):
+        with pytest.raises(RuntimeError, match=r"^coroutine is being awaited already$"):
             await coroutine
         event.set()
         await first
-        with pytest.raises(RuntimeError, match="^cannot reuse already awaited coroutine$"):
+        with pytest.raises(RuntimeError, match=r"^cannot reuse already awaited coroutine$"):
             await coroutine
 
     run(main)
@@ -208,7 +208,7 @@ def test_it_cannot_be_entered_while_it_runs(kit: Kit, run: Run) -> None:
             def release(self) -> None:
                 seen.append(coroutine.cr_running)
                 for enter in (lambda: coroutine.send(None), lambda: coroutine.close()):
-                    with pytest.raises(ValueError, match="^coroutine already executing$"):
+                    with pytest.raises(ValueError, match=r"^coroutine already executing$"):
                         enter()
 
         coroutine = Curious().__aexit__(None, None, None)
@@ -222,7 +222,7 @@ def test_a_future_given_without_await_is_an_error(kit: Kit, run: Run) -> None:
     async def main() -> None:
         coroutine = kit.Event().wait()
         coroutine.send(None)
-        with pytest.raises(RuntimeError, match="^await wasn't used with future$"):
+        with pytest.raises(RuntimeError, match=r"^await wasn't used with future$"):
             coroutine.send(None)
 
     run(main)
@@ -290,7 +290,8 @@ def test_methods_look_like_async_functions(kit: Kit, class_name: str, name: str)
 
 def test_mocks_of_the_classes_are_asynchronous_where_they_should_be(kit: Kit) -> None:
     queue = mock.create_autospec(kit.Queue, instance=True)
-    assert asyncio.iscoroutine(coroutine := queue.get())
+    coroutine = queue.get()
+    assert asyncio.iscoroutine(coroutine)
     coroutine.close()
     assert not asyncio.iscoroutine(queue.put_nowait(1))
     lock = mock.MagicMock(spec=kit.Lock)

@@ -15,6 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -245,9 +246,9 @@ def test_nothing_waits_and_no_loop_is_needed_when_there_is_room(kit: Kit) -> Non
 def test_errors_say_what_stocks_say(kit: Kit) -> None:
     with pytest.raises(RuntimeError, match=r"^Lock is not acquired\.$"):
         kit.Lock().release()
-    with pytest.raises(ValueError, match="^Semaphore initial value must be >= 0$"):
+    with pytest.raises(ValueError, match=r"^Semaphore initial value must be >= 0$"):
         kit.Semaphore(-1)
-    with pytest.raises(ValueError, match="^BoundedSemaphore released too many times$"):
+    with pytest.raises(ValueError, match=r"^BoundedSemaphore released too many times$"):
         kit.BoundedSemaphore().release()
     with pytest.raises(TypeError, match=r"^Event\.__init__\(\) got an unexpected keyword"):
         kit.Event(loop=None)
@@ -407,6 +408,37 @@ def test_methods_of_subclasses_are_called(kit: Kit, run: Run) -> None:
         with pytest.raises(KeyError):
             async with Failing():
                 pass
+
+    run(main)
+
+
+@both_kits
+def test_methods_may_be_patched_at_any_time(kit: Kit, run: Run) -> None:
+    async def main() -> None:
+        for name in ("Lock", "Semaphore"):
+
+            class Own(getattr(kit, name)):  # type: ignore[misc]
+                pass
+
+            one, other = Own(), Own()
+            async with one, other:
+                pass
+            with mock.patch.object(one, "acquire", mock.AsyncMock()) as acquire:
+                with mock.patch.object(one, "release") as release:
+                    async with one, other:
+                        assert not one.locked()
+                        assert other.locked()
+            assert (acquire.await_count, release.call_count) == (1, 1)
+            released: list[Any] = []
+            with mock.patch.object(Own, "release", lambda self: released.append(self)):  # noqa: B023
+                async with one, other:
+                    pass
+            assert released == [other, one]
+            for thing in (one, other):
+                assert thing.locked()
+                thing.release()
+                async with thing:
+                    assert thing.locked()
 
     run(main)
 

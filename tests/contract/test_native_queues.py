@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -44,6 +45,10 @@ def set_like(base: Any) -> Any:
     return SetQueue
 
 
+REPLACED = ["_init", "_put", "_get", "qsize", "empty", "full"]
+REPLACED += ["put_nowait", "get_nowait", "_wakeup_next", "task_done"]
+
+
 def counting(base: Any) -> Any:
     """A queue that replaces everything that asyncio's class calls on itself."""
 
@@ -59,9 +64,7 @@ def counting(base: Any) -> Any:
 
         setattr(Counting, name, method)
 
-    for name in (
-        "_init _put _get qsize empty full put_nowait get_nowait _wakeup_next task_done".split()
-    ):
+    for name in REPLACED:
         replace(name)
     return Counting
 
@@ -306,11 +309,34 @@ def test_a_hook_that_raises(kit: Kit, run: Run) -> None:
 
     async def main() -> None:
         queue = Picky(1)
-        with pytest.raises(ValueError, match="^not that one$"):
+        with pytest.raises(ValueError, match=r"^not that one$"):
             await queue.put(None)
         assert queue._unfinished_tasks == 0
         await queue.put(1)
         assert await queue.get() == 1
+
+    run(main)
+
+
+@both_kits
+def test_methods_may_be_patched_at_any_time(kit: Kit, run: Run) -> None:
+    async def main() -> None:
+        class Own(kit.Queue):  # type: ignore[misc]
+            pass
+
+        one, other = Own(1), Own(1)
+        for queue in (one, other):
+            await queue.put("before")
+            assert await queue.get() == "before"
+        with mock.patch.object(one, "put_nowait") as put_nowait:
+            for queue in (one, other):
+                await queue.put(2)
+        put_nowait.assert_called_once_with(2)
+        assert (one.qsize(), other.qsize()) == (0, 1)
+        with mock.patch.object(Own, "_get", lambda self: "patched"):
+            assert await other.get() == "patched"
+            assert other.get_nowait() == "patched"
+        assert await other.get() == 2
 
     run(main)
 

@@ -1,9 +1,10 @@
 """Exceptions keep the frames they went through alive no longer than they do on stock asyncio.
 
 In each scenario local variables of frames that an exception goes through are watched while it
-travels, without the collector, first on stock asyncio, then on Batuta. Step by step, what is dead on
-stock must be dead on Batuta (which has no frames of its own that could keep things alive, so some
-die earlier), the tracebacks must lead through the same functions, and all must be dead at the end.
+travels, without the collector, first on stock asyncio, then on Batuta. Step by step, what is dead
+on stock must be dead on Batuta (which has no frames of its own that could keep things alive, so
+some die earlier), the tracebacks must lead through the same functions, and all must be dead at the
+end.
 """
 
 from __future__ import annotations
@@ -119,15 +120,15 @@ async def awaited_done_task(watch: Watch, loop: Loop) -> None:
 
 
 async def awaited_by_several(watch: Watch, loop: Loop) -> None:
-    task = loop.create_task(fails(watch))
+    tasks = [loop.create_task(fails(watch))]
 
     async def waiter(number: int) -> None:
         with seen(watch, Failure, f"waiter {number}"):
-            await task
+            await tasks[0]
 
     await asyncio.gather(waiter(1), waiter(2), waiter(3))
     watch.see("before")
-    del task, waiter
+    tasks.clear()
     watch.see("without the task")
 
 

@@ -4,11 +4,13 @@
 //! An alarm that was taken back may ring all the same if it was in the ready queue
 //! already; whoever is told knows by its number that it is not waiting for it.
 
+#[cfg(Py_3_12)]
 use crate::coroutine::Coroutine;
 use crate::ffi::{Obj, Py, PyResult, Visitor};
 use crate::future::{Future, HasFuture};
 
 use super::NativeTimeout;
+#[cfg(Py_3_12)]
 use super::wait_for::WaitFor;
 
 /// Who is told.
@@ -19,7 +21,7 @@ pub enum Alarm {
     /// A timeout is over.
     Timeout(Py<NativeTimeout>, u32),
     /// The time of a `wait_for()` is over.
-    #[cfg_attr(not(Py_3_12), expect(dead_code, reason = "before 3.12 a future is completed"))]
+    #[cfg(Py_3_12)]
     WaitFor(Py<Coroutine<WaitFor>>, u32),
 }
 
@@ -34,8 +36,6 @@ impl Alarm {
             Self::Timeout(timeout, number) => timeout.deadline.ring(*number),
             #[cfg(Py_3_12)]
             Self::WaitFor(waiting, number) => waiting.routine().deadline.ring(*number),
-            #[cfg(not(Py_3_12))]
-            Self::WaitFor(..) => Ok(()),
         }
     }
 
@@ -44,6 +44,7 @@ impl Alarm {
         match self {
             Self::Complete(future, _) => future.as_obj(),
             Self::Timeout(timeout, _) => timeout.as_obj(),
+            #[cfg(Py_3_12)]
             Self::WaitFor(waiting, _) => waiting.as_obj(),
         }
     }

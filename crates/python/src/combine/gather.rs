@@ -41,7 +41,7 @@ pub fn gather(args: &Args<'_>) -> PyResult<Obj> {
     };
     #[cfg(not(Py_3_14))]
     let waiter = None;
-    Gather::new(return_exceptions, waiter)?.collect(awaitables, running)
+    Gather::new(return_exceptions, waiter)?.collect(awaitables, running.as_ref())
 }
 
 /// The task that a coroutine becomes on the loop, if that is a native one straight away.
@@ -84,11 +84,11 @@ impl Gather {
         })
     }
 
-    fn collect(mut self, awaitables: &[Obj], running: Option<Obj>) -> PyResult<Obj> {
+    fn collect(mut self, awaitables: &[Obj], running: Option<&Obj>) -> PyResult<Obj> {
         self.children.reserve(awaitables.len());
         let mut seen = Seen::new(awaitables)?;
         // A coroutine that comes first becomes a task of the running loop.
-        self.know_maker(running.as_ref())?;
+        self.know_maker(running)?;
         for (index, awaitable) in awaitables.iter().enumerate() {
             if let Some(former) = seen.former(awaitable, index)?
                 && let Some(child) = self.children.get(former).cloned()
@@ -99,7 +99,7 @@ impl Gather {
             let child = self.ensure_future(awaitable)?;
             if self.event_loop.is_none() {
                 let event_loop = child::loop_of(&child)?;
-                if !running.as_ref().is_some_and(|running| running.is(&event_loop)) {
+                if !running.is_some_and(|running| running.is(&event_loop)) {
                     self.know_maker(Some(&event_loop))?;
                 }
                 self.event_loop = Some(event_loop);

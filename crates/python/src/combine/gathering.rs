@@ -119,13 +119,21 @@ impl GatheringFuture {
     }
 
     /// The task that called `gather()` waits for this child no longer.
-    #[cfg_attr(not(Py_3_14), expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on"))]
+    #[cfg(Py_3_14)]
     fn awaits_no_longer(&self, child: &Obj) -> PyResult<()> {
-        #[cfg(Py_3_14)]
-        if let Some(waiter) = self.waiter.get() {
-            Asyncio::get().registry.discard_awaited_by.call2(child, &waiter)?;
+        match self.waiter.get() {
+            Some(waiter) => {
+                let discard = &Asyncio::get().registry.discard_awaited_by;
+                discard.call2(child, &waiter).map(drop)
+            }
+            None => Ok(()),
         }
-        let _ = child;
+    }
+
+    /// From 3.14 on futures know who waits for them.
+    #[cfg(not(Py_3_14))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "different from 3.14 on")]
+    fn awaits_no_longer(&self, _: &Obj) -> PyResult<()> {
         Ok(())
     }
 

@@ -12,7 +12,6 @@ use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::call::Sent;
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot, Visitor};
-use crate::future::Awaited;
 
 use super::NativeTaskGroup;
 use super::lookups::{current_task, running_loop_or_raise, stock};
@@ -119,20 +118,16 @@ fn forget_request(group: &NativeTaskGroup) {
 
 impl Exit {
     /// Waits for the tasks, or ends if there are none.
-    fn wait(&self, group: &Py<NativeTaskGroup>) -> PyResult<Step> {
+    fn wait(group: &Py<NativeTaskGroup>) -> PyResult<Step> {
         if !group.has_tasks()? {
             let_go(group);
             return Ok(Step::Done(if cfg!(Py_3_15) { Obj::bool(true) } else { Obj::none() }));
         }
-        let completed = match group.completed.get() {
-            Some(completed) => completed,
-            None => {
-                let event_loop = group.event_loop.get_or_none();
-                let made = event_loop.call_method0(&names().create_future)?;
-                group.completed.set(Some(made.clone()));
-                made
-            }
-        };
+        if let Some(completed) = group.completed.get() {
+            return Ok(Step::Wait(completed));
+        }
+        let completed = group.event_loop.get_or_none().call_method0(&names().create_future)?;
+        group.completed.set(Some(completed.clone()));
         Ok(Step::Wait(completed))
     }
 
@@ -152,24 +147,18 @@ impl Exit {
 
     /// A cancellation has come while the tasks were waited for.
     #[cold]
-    fn cancelled(&self, group: &Py<NativeTaskGroup>, exception: Obj) -> PyResult<Step> {
+    fn cancelled(&self, group: &Py<NativeTaskGroup>, exception: &Obj) -> PyResult<Step> {
         forget_request(group);
         if !group.has_tasks()? {
-            return self.stock(group.as_obj(), Some(&exception)).map(Step::Wait);
+            return self.stock(group.as_obj(), Some(exception)).map(Step::Wait);
         }
         let coroutine = self.stock(group.as_obj(), None)?;
         match coroutine.send(&Obj::none())? {
             Sent::Returned(value) => Ok(Step::Done(value)),
             Sent::Yielded(completed) => {
                 // It waits for a future that nobody is to be woken by.
-                match Awaited::from_exact(&completed) {
-                    Some(native) => native.core().blocking.set(false),
-                    None => {
-                        let blocking = &names()._asyncio_future_blocking;
-                        completed.setattr(blocking, &Obj::bool(false))?;
-                    }
-                }
-                match coroutine.throw(&names().throw, &exception)? {
+                completed.setattr(&names()._asyncio_future_blocking, &Obj::bool(false))?;
+                match coroutine.throw(&names().throw, exception)? {
                     Sent::Returned(value) => Ok(Step::Done(value)),
                     Sent::Yielded(yielded) => Ok(Step::Join(coroutine, yielded)),
                 }
@@ -197,7 +186,7 @@ impl Routine for Exit {
             && group.is_well()?
         {
             group.exiting.set(true);
-            return self.wait(group);
+            return Self::wait(group);
         }
         self.stock(&object, None).map(Step::Wait)
     }
@@ -214,7 +203,7 @@ impl Routine for Exit {
             Ok(_) => {
                 group.completed.set(None);
                 if group.is_well()? {
-                    self.wait(group)
+                    Self::wait(group)
                 } else {
                     forget_request(group);
                     self.stock(&object, None).map(Step::Wait)
@@ -222,7 +211,7 @@ impl Routine for Exit {
             }
             Err(exception) if exception.is_instance(&Asyncio::get().cancelled_error)? => {
                 group.completed.set(None);
-                self.cancelled(group, exception)
+                self.cancelled(group, &exception)
             }
             Err(exception) => {
                 let_go(group);

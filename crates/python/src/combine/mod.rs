@@ -44,6 +44,7 @@ pub use timeout::NativeTimeout;
 pub fn fill(module: &Obj, native: &Obj) -> PyResult<()> {
     lookups::load()?;
     GatheringFuture::prepare();
+    #[cfg(not(Py_3_12))]
     Observer::prepare();
     let class = define::<GatheringFuture>(Some(&native.attr(c"Future")?))?;
     add(module, c"_GatheringFuture", &class)?;

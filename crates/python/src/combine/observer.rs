@@ -3,9 +3,12 @@
 //! Ownership: the future's callbacks own the observer, the observer owns who takes
 //! note.
 
+#[cfg(not(Py_3_12))]
 use crate::ffi::gil::Global;
+#[cfg(not(Py_3_12))]
 use crate::ffi::method::Bindable;
 use crate::ffi::{Obj, Py, PyResult};
+#[cfg(not(Py_3_12))]
 use crate::future::{Future, HasFuture};
 
 use super::lookups::stock;
@@ -19,16 +22,19 @@ pub enum Observer {
     /// A task group, of a task.
     Group(Py<NativeTaskGroup>),
     /// A future that gets a result then, unless it is done.
-    #[cfg_attr(Py_3_12, expect(dead_code, reason = "what wait_for() does before 3.12"))]
+    #[cfg(not(Py_3_12))]
     Release(Py<Future>),
 }
 
 /// What a future that is not native calls.
+#[cfg(not(Py_3_12))]
 static RELEASE: Global<Release> = Global::new();
 
+#[cfg(not(Py_3_12))]
 #[derive(Debug)]
 struct Release(Bindable<Future>);
 
+#[cfg(not(Py_3_12))]
 fn release(waiter: &Py<Future>) -> PyResult<()> {
     let core = waiter.future();
     if core.is_pending() { core.set_result(waiter.as_obj(), &Obj::none()) } else { Ok(()) }
@@ -36,6 +42,7 @@ fn release(waiter: &Py<Future>) -> PyResult<()> {
 
 impl Observer {
     /// Makes what observers need; once, at import.
+    #[cfg(not(Py_3_12))]
     pub fn prepare() {
         RELEASE.set(Release(Bindable::new(c"_release", |waiter: &Py<Future>, _: &Obj| {
             release(waiter)
@@ -48,6 +55,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => GatheringFuture::child_done(outer, future),
             Self::Group(group) => NativeTaskGroup::task_done(group, future),
+            #[cfg(not(Py_3_12))]
             Self::Release(waiter) => release(waiter),
         }
     }
@@ -57,6 +65,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => GatheringFuture::child_done_function(outer),
             Self::Group(group) => group.as_obj().getattr(&stock().names._on_task_done),
+            #[cfg(not(Py_3_12))]
             Self::Release(waiter) => RELEASE.get().0.bind(waiter),
         }
     }
@@ -66,6 +75,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => outer.as_obj(),
             Self::Group(group) => group.as_obj(),
+            #[cfg(not(Py_3_12))]
             Self::Release(waiter) => waiter.as_obj(),
         }
     }

@@ -79,13 +79,12 @@ impl WaitFor {
         let alarm = Alarm::Complete(waiter.clone(), Obj::none());
         self.key.set(Some(native.set_alarm(when, alarm)));
         self.event_loop.set(Some(native.as_obj().clone()));
-        let future = match gather::make_task(native, awaitable)? {
-            Some(task) => task.into_obj(),
-            None => {
-                let ensure_future = Asyncio::get().tasks.attr(c"ensure_future")?;
-                let keyword = &Asyncio::get().loop_keyword;
-                ensure_future.call_keywords(Some(awaitable), keyword, [native.as_obj()])?
-            }
+        let future = if let Some(task) = gather::make_task(native, awaitable)? {
+            task.into_obj()
+        } else {
+            let ensure_future = Asyncio::get().tasks.attr(c"ensure_future")?;
+            let keyword = &Asyncio::get().loop_keyword;
+            ensure_future.call_keywords(Some(awaitable), keyword, [native.as_obj()])?
         };
         self.future.set(Some(future.clone()));
         let observer = Observer::Release(waiter.clone());
@@ -119,12 +118,11 @@ impl WaitFor {
             && let Some(waiter) = Py::<Future>::from_exact(&waiter)
         {
             let observer = Observer::Release(waiter.clone());
-            match Awaited::from_exact(future) {
-                Some(awaited) => awaited.core().remove_observer(&observer),
-                None => {
-                    let remove = &stock().names.remove_done_callback;
-                    future.call_method1(remove, &observer.callable()?)?;
-                }
+            if let Some(awaited) = Awaited::from_exact(future) {
+                awaited.core().remove_observer(&observer);
+            } else {
+                let remove = &stock().names.remove_done_callback;
+                future.call_method1(remove, &observer.callable()?)?;
             }
         }
         let keyword = &Asyncio::get().loop_keyword;

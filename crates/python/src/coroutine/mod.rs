@@ -128,13 +128,9 @@ impl<R: Routine> Coroutine<R> {
     }
 
     /// The routine.
+    #[cfg(Py_3_12)]
     pub fn routine(&self) -> &R {
         &self.routine
-    }
-
-    /// What it waits for, if that is a native future or task.
-    pub fn awaited(&self) -> Option<Awaited> {
-        self.awaited.get().as_ref().and_then(Awaited::from_exact)
     }
 
     /// `coroutine.send(value)`

@@ -316,9 +316,10 @@ impl FutureCore {
         };
         let message = format!("{} exception was never retrieved", this.type_name());
         let context = Obj::dict()?;
+        // In stock's order: a handler that fails is reported with the whole of it.
+        context.dict_set(&names().message, &Obj::str(&message)?)?;
         context.dict_set(&names().exception, &exception)?;
         context.dict_set(&names().future, this)?;
-        context.dict_set(&names().message, &Obj::str(&message)?)?;
         if let Some(traceback) = self.source_traceback.get() {
             context.dict_set(&names().source_traceback, &traceback)?;
         }

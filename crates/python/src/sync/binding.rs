@@ -28,10 +28,11 @@ impl Binding {
             return NativeLoop::create_future(native);
         }
         let running = Lookups::get().get_running_loop.call0()?;
-        if !self.event_loop.is_some() {
+        let bound = self.event_loop.get().unwrap_or_else(|| {
             self.bind(&running);
-        }
-        if !self.event_loop.holds(&running) && !(running.is_none() && !self.event_loop.is_some()) {
+            running.clone()
+        });
+        if !bound.is(&running) {
             return Err(Raised::runtime_error(&format!(
                 "{} is bound to a different event loop",
                 this.repr_lossy()

@@ -7,17 +7,19 @@ use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{InitFn, TypeCell, define};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell, define};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
+use super::hooks::{Hooks, Originals};
 use super::lookups::{Lookups, own_names};
 use super::waiter::{self, HasWaiters};
 
 /// One holder at a time.
 #[derive(Debug)]
 pub struct NativeLock {
+    hooks: Hooks,
     binding: Binding,
     waiters: Deque,
     locked: Cell<bool>,
@@ -25,13 +27,13 @@ pub struct NativeLock {
 
 static LOCK: TypeCell = TypeCell::new();
 static LOCK_STEPS: TypeCell = TypeCell::new();
-static OWN: Global<Own> = Global::new();
+static ORIGINALS: Global<Originals> = Global::new();
 
-/// The methods as this module has made them, to see whether a subclass has others.
-#[derive(Debug)]
-struct Own {
-    acquire: Obj,
-    release: Obj,
+/// A method that asyncio's class calls on `self`; in the order of their noting.
+#[derive(Clone, Copy, Debug)]
+enum Hook {
+    Acquire,
+    Release,
 }
 
 /// Gives the class its coroutine methods.
@@ -56,13 +58,26 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     class.set_attr(c"acquire", &acquire)?;
     class.set_attr(c"__aenter__", &enter)?;
     class.set_attr(c"__aexit__", &exit)?;
-    OWN.set(Own { acquire: class.attr(c"acquire")?, release: class.attr(c"release")? });
+    let names = own_names();
+    ORIGINALS.set(Originals::note(&class, &[&names.acquire, &names.release])?);
     Ok(class)
+}
+
+impl Py<NativeLock> {
+    #[inline]
+    fn replaces(&self, hook: Hook) -> bool {
+        self.hooks.replaces(self.as_obj(), ORIGINALS.get(), hook as usize)
+    }
 }
 
 impl NativeLock {
     fn new() -> Self {
-        Self { binding: Binding::default(), waiters: Deque::absent(), locked: Cell::new(false) }
+        Self {
+            binding: Binding::default(),
+            hooks: Hooks::default(),
+            waiters: Deque::absent(),
+            locked: Cell::new(false),
+        }
     }
 
     /// Takes the lock, unless somebody has it or is about to get it.
@@ -119,6 +134,9 @@ impl NativeType for NativeLock {
         this.locked.set(false);
         Ok(())
     });
+
+    const ASSIGNED: Option<AssignedFn<Self>> =
+        Some(|this, name| this.hooks.assigned(ORIGINALS.get(), name));
 
     fn cell() -> &'static TypeCell {
         &LOCK
@@ -213,14 +231,14 @@ impl Routine for LockSteps {
         let names = own_names();
         match self.purpose {
             Purpose::Exit => {
-                if lock.as_obj().class_has(&names.release, &OWN.get().release) {
-                    lock.release()?;
-                } else {
+                if lock.replaces(Hook::Release) {
                     lock.as_obj().call_method0(&names.release)?;
+                } else {
+                    lock.release()?;
                 }
                 return Ok(Step::Done(Obj::none()));
             }
-            Purpose::Enter if !lock.as_obj().class_has(&names.acquire, &OWN.get().acquire) => {
+            Purpose::Enter if lock.replaces(Hook::Acquire) => {
                 return lock.as_obj().call_method0(&names.acquire).map(Step::Wait);
             }
             Purpose::Enter | Purpose::Acquire => {}

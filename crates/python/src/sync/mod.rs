@@ -23,6 +23,7 @@
 mod binding;
 mod deque;
 mod event;
+mod hooks;
 mod lock;
 mod lookups;
 mod number;

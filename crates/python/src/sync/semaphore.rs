@@ -8,11 +8,12 @@ use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{InitFn, TypeCell, define};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell, define};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
+use super::hooks::{Hooks, Originals};
 use super::lookups::{Lookups, own_names};
 use super::number::Number;
 use super::waiter::{self, HasWaiters};
@@ -20,6 +21,7 @@ use super::waiter::{self, HasWaiters};
 /// A number of holders at a time.
 #[derive(Debug)]
 pub struct NativeSemaphore {
+    hooks: Hooks,
     binding: Binding,
     waiters: Deque,
     value: Cell<Number>,
@@ -29,14 +31,14 @@ pub struct NativeSemaphore {
 
 static SEMAPHORE: TypeCell = TypeCell::new();
 static SEMAPHORE_STEPS: TypeCell = TypeCell::new();
-static OWN: Global<Own> = Global::new();
+static ORIGINALS: Global<Originals> = Global::new();
 
-/// The methods as this module has made them, to see whether a subclass has others.
-#[derive(Debug)]
-struct Own {
-    acquire: Obj,
-    release: Obj,
-    locked: Obj,
+/// A method that asyncio's class calls on `self`; in the order of their noting.
+#[derive(Clone, Copy, Debug)]
+enum Hook {
+    Acquire,
+    Release,
+    Locked,
 }
 
 /// Gives the class its coroutine methods.
@@ -59,23 +61,24 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     class.set_attr(c"acquire", &acquire)?;
     class.set_attr(c"__aenter__", &enter)?;
     class.set_attr(c"__aexit__", &exit)?;
-    OWN.set(Own {
-        acquire: class.attr(c"acquire")?,
-        release: class.attr(c"release")?,
-        locked: class.attr(c"locked")?,
-    });
+    let names = own_names();
+    ORIGINALS.set(Originals::note(&class, &[&names.acquire, &names.release, &names.locked])?);
     Ok(class)
 }
 
 impl Py<NativeSemaphore> {
+    #[inline]
+    fn replaces(&self, hook: Hook) -> bool {
+        self.hooks.replaces(self.as_obj(), ORIGINALS.get(), hook as usize)
+    }
+
     /// `locked()`, which a subclass may have replaced.
     #[inline]
     fn asks_locked(&self) -> PyResult<bool> {
-        let names = own_names();
-        if self.as_obj().class_has(&names.locked, &OWN.get().locked) {
-            return self.is_locked();
+        if self.replaces(Hook::Locked) {
+            return self.as_obj().call_method0(&own_names().locked)?.is_true();
         }
-        self.as_obj().call_method0(&names.locked)?.is_true()
+        self.is_locked()
     }
 }
 
@@ -83,6 +86,7 @@ impl NativeSemaphore {
     fn new() -> Self {
         Self {
             binding: Binding::default(),
+            hooks: Hooks::default(),
             waiters: Deque::absent(),
             value: Cell::new(Number::Int(1)),
             bound: Cell::new(None),
@@ -178,6 +182,9 @@ impl NativeType for NativeSemaphore {
         this.waiters.replace(&Obj::none());
         Ok(())
     });
+
+    const ASSIGNED: Option<AssignedFn<Self>> =
+        Some(|this, name| this.hooks.assigned(ORIGINALS.get(), name));
 
     fn cell() -> &'static TypeCell {
         &SEMAPHORE
@@ -289,14 +296,14 @@ impl Routine for SemaphoreSteps {
         let (names, object) = (own_names(), semaphore.as_obj());
         match self.purpose {
             Purpose::Exit => {
-                if object.class_has(&names.release, &OWN.get().release) {
-                    semaphore.release()?;
-                } else {
+                if semaphore.replaces(Hook::Release) {
                     object.call_method0(&names.release)?;
+                } else {
+                    semaphore.release()?;
                 }
                 return Ok(Step::Done(Obj::none()));
             }
-            Purpose::Enter if !object.class_has(&names.acquire, &OWN.get().acquire) => {
+            Purpose::Enter if semaphore.replaces(Hook::Acquire) => {
                 return object.call_method0(&names.acquire).map(Step::Wait);
             }
             Purpose::Enter | Purpose::Acquire => {}

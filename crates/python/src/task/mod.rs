@@ -156,9 +156,10 @@ impl Task {
         }
         let Ok(event_loop) = self.core.event_loop() else { return Ok(()) };
         let context = Obj::dict()?;
-        context.dict_set(&names().task, this)?;
+        // In stock's order: a handler that fails is reported with the whole of it.
         let message = Obj::str("Task was destroyed but it is pending!")?;
         context.dict_set(&names().message, &message)?;
+        context.dict_set(&names().task, this)?;
         if let Some(traceback) = self.core.source_traceback() {
             context.dict_set(&names().source_traceback, &traceback)?;
         }

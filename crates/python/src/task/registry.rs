@@ -73,8 +73,8 @@ pub fn while_current_in_turn(
     event_loop: &Py<NativeLoop>,
     body: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
-    let former = event_loop.lingering.take();
-    match &former {
+    // The former task may die here, before the step.
+    match event_loop.lingering.take() {
         None => enter(task, event_loop.as_obj())?,
         Some(former) if former.is(task.as_obj()) => {}
         Some(_) => replace(task, event_loop.as_obj())?,

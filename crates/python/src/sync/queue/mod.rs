@@ -7,27 +7,26 @@
 //! asyncio's own and work through our properties.
 //!
 //! Files: this one is the type and what it shows to Python; `items` is where the
-//! items lie; `hooks` tells replaced methods from our own; `steps` are the
-//! coroutines.
+//! items lie; `steps` are the coroutines.
 
-mod hooks;
 mod items;
 mod steps;
 
 use std::cell::Cell;
 use std::ffi::CStr;
 
+use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{InitFn, TypeCell};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
 use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::event::NativeEvent;
+use super::hooks::{Hooks, Originals};
 use super::lookups::{Lookups, own_names};
 use super::number::Number;
 
-use hooks::{Hook, Hooks};
 use items::Items;
 
 pub(super) use steps::prepare;
@@ -50,6 +49,46 @@ pub struct NativeQueue {
 }
 
 static QUEUE: TypeCell = TypeCell::new();
+static ORIGINALS: Global<Originals> = Global::new();
+
+/// A method that asyncio's class calls on `self`; in the order of their noting.
+#[derive(Clone, Copy, Debug)]
+enum Hook {
+    Init,
+    Put,
+    Get,
+    Qsize,
+    Empty,
+    Full,
+    PutNowait,
+    GetNowait,
+    WakeupNext,
+}
+
+/// Notes the class's own methods.
+fn note_originals(class: &Obj) -> PyResult<()> {
+    let names = own_names();
+    let ours = [
+        &names._init,
+        &names._put,
+        &names._get,
+        &names.qsize,
+        &names.empty,
+        &names.full,
+        &names.put_nowait,
+        &names.get_nowait,
+    ];
+    let stock = Lookups::get().queues.attr(c"Queue")?;
+    ORIGINALS.set(Originals::note(class, &ours)?.and(&stock, &names._wakeup_next)?);
+    Ok(())
+}
+
+impl Py<NativeQueue> {
+    #[inline]
+    fn replaces(&self, hook: Hook) -> bool {
+        self.hooks.replaces(self.as_obj(), ORIGINALS.get(), hook as usize)
+    }
+}
 
 impl NativeQueue {
     fn new() -> PyResult<Self> {
@@ -227,6 +266,9 @@ impl NativeType for NativeQueue {
         let [maxsize] = args.bind("Queue.__init__", 0, [&own_names().maxsize])?;
         this.init(maxsize)
     });
+
+    const ASSIGNED: Option<AssignedFn<Self>> =
+        Some(|this, name| this.hooks.assigned(ORIGINALS.get(), name));
 
     fn cell() -> &'static TypeCell {
         &QUEUE

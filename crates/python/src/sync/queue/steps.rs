@@ -9,7 +9,7 @@ use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::super::lookups::{Lookups, own_names};
 use super::super::waiter;
-use super::{NativeQueue, hooks, queue_error};
+use super::{NativeQueue, note_originals, queue_error};
 
 static QUEUE_STEPS: TypeCell = TypeCell::new();
 
@@ -37,7 +37,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     let alias = import(c"builtins")?.attr(c"classmethod")?.call1(&alias)?;
     class.set_attr(c"__class_getitem__", &alias)?;
     class.set_attr(c"_batuta_order", &Obj::int(0)?)?;
-    hooks::prepare(&class)?;
+    note_originals(&class)?;
     Ok(class)
 }
 
@@ -100,7 +100,8 @@ impl QueueSteps {
                 _ => queue.put(&self.item.get_or_none()).map(Step::Done),
             };
         }
-        if queue.is_shutdown.get() {
+        // asyncio asks twice here, which a subclass may notice.
+        if queue.is_shutdown.get() && (self.purpose == Purpose::Put || queue.is_empty()?) {
             return Err(queue_error(c"QueueShutDown"));
         }
         let future = queue.binding.create_future(queue.as_obj())?;
