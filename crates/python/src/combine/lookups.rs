@@ -1,6 +1,7 @@
 //! What is looked up of the interpreter's `asyncio.tasks` and its neighbours, once at
 //! import.
 
+use crate::asyncio::Asyncio;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
@@ -118,12 +119,26 @@ pub fn stock() -> &'static Lookups {
     LOOKUPS.get()
 }
 
+/// What `asyncio.tasks.current_task` says, if a program has replaced that function: tasks
+/// written in Python are known to functions written in Python only.
+#[cfg(Py_3_14)]
+fn current_task_of_others(event_loop: &Obj) -> PyResult<Option<Obj>> {
+    let function = Asyncio::get().tasks.attr(c"current_task")?;
+    if function.is(&stock().current_task) {
+        return Ok(None);
+    }
+    function.call1(event_loop).map(Some)
+}
+
 /// The task that the loop runs.
 #[inline]
 pub fn current_task(event_loop: &Obj) -> PyResult<Option<Obj>> {
     #[cfg(Py_3_14)]
-    let found = stock().current_task.call1(event_loop).map(Some)?;
+    let found = match stock().current_task.call1(event_loop)? {
+        none if none.is_none() => current_task_of_others(event_loop)?,
+        task => Some(task),
+    };
     #[cfg(not(Py_3_14))]
-    let found = crate::asyncio::Asyncio::get().registry.current.dict_get(event_loop)?;
+    let found = Asyncio::get().registry.current.dict_get(event_loop)?;
     Ok(found.filter(|task| !task.is_none()))
 }
