@@ -47,9 +47,9 @@ format: ## let rustfmt and ruff put the code in order
 	@tools/setup.sh lint
 	@cargo fmt --all && $(VENV)/bin/ruff check --quiet --fix . ; $(VENV)/bin/ruff format .
 
-conformance: ## run CPython's own asyncio tests on Batuta
+conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_tasks" for a part
 	@tools/setup.sh
-	@$(VENV)/bin/python -m tests.conformance $(ARGS)
+	@$(VENV)/bin/python -m tests.conformance $(or $(strip $(ARGS)),--all)
 
 bench: ## measure against other event loops, side by side; ONLY=echo_64,timers for a few rows
 	@tools/setup.sh bench

@@ -181,6 +181,32 @@ class Exit(unittest.TestCase):
         atexit.register(leave, loop)
 """
 
+KINDS = """
+import asyncio, unittest
+from asyncio import futures, tasks
+
+class CTask_Tests(unittest.TestCase):
+    def test_slots(self):
+        self.assertEqual(tasks._CTask.__module__, "_asyncio", "a native class")
+
+class Names(unittest.TestCase):
+    def test_names(self):
+        asyncio.new_event_loop().close()
+        self.assertEqual(tasks._CTask.__module__, "_asyncio", "a native class")
+
+    def test_neither_slot_nor_loop(self):
+        self.fail("would fail if it were asked")
+"""
+
+NAMES_ONLY = """
+import asyncio, unittest
+
+class Names(unittest.TestCase):
+    def test_names(self):
+        asyncio.new_event_loop().close()
+        self.assertEqual(asyncio.Task.__module__, "_asyncio", "an accelerated name")
+"""
+
 
 @dataclass
 class Result:
@@ -218,13 +244,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (package / "test_behaviour.py").write_text(TESTS)
     (package / "test_fixtures.py").write_text(FIXTURES)
     (package / "test_at_exit.py").write_text(AT_EXIT)
+    (package / "test_locks.py").write_text(KINDS)
+    (package / "test_tasks.py").write_text(KINDS)
+    (package / "test_waitfor.py").write_text(NAMES_ONLY)
 
-    def run(*options: str, subject: str = "marked_loop:MarkedLoop") -> Result:
+    def run(
+        *options: str, subject: str = "marked_loop:MarkedLoop", json_file: bool = True
+    ) -> Result:
         output = folder / "result.json"
         output.unlink(missing_ok=True)
         command = [sys.executable, "-m", "tests.conformance", "--subject", subject]
         command += ["--package", "small_suite", "--path", str(folder), "--timeout", "3"]
-        command += ["--build", str(folder / "build"), "--json", str(output), *options]
+        command += ["--build", str(folder / "build"), *options]
+        command += ["--json", str(output)] if json_file else []
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
         data = json.loads(output.read_text()) if output.exists() else {}
         return Result(done.returncode, done.stdout, done.stderr, data)
@@ -395,3 +427,50 @@ assert made() == 3, made()
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "files", "tests"),
+    [
+        ([], {"test_locks", "test_tasks"}, {"Names.test_names": None}),
+        (["--slots"], {"test_tasks"}, {"CTask_Tests.test_slots": "a native class"}),
+        (
+            ["--accelerated"],
+            {"test_locks", "test_tasks"},
+            {"CTask_Tests.test_slots": "a native class", "Names.test_names": "a native class"},
+        ),
+    ],
+)
+def test_each_kind_of_run_puts_in_place_what_it_is_for(
+    run: Run, options: list[str], files: set[str], tests: dict[str, str | None]
+) -> None:
+    chosen = ["--files", "test_locks,test_tasks", *options]
+    result = run(*chosen, subject="batuta")
+    found = {
+        (file["file"], v["test"].split(".", 1)[1]): v
+        for file in result.data["files"]
+        for v in file["verdicts"]
+    }
+    assert set(found) == {(file, test) for file in files for test in tests}
+    for (_, test), verdict in found.items():
+        words = tests[test]
+        assert verdict["verdict"] == ("passed" if words is None else "failed")
+        assert words is None or words in verdict["detail"]
+    assert run(*chosen, subject="stock").code == 0
+
+
+def test_the_accelerated_names_are_in_place(run: Run, tmp_path: Path) -> None:
+    """A test that looks at nothing but a name."""
+    result = run("--accelerated", "--files", "test_waitfor", subject="batuta")
+    assert "an accelerated name" in result.verdict("Names.test_names")["detail"]
+
+
+def test_all_kinds_in_one_run(run: Run) -> None:
+    result = run("--all", subject="stock", json_file=False)
+    assert [part.split(":")[0] for part in result.closing_line.split("; ")] == [
+        "generic",
+        "slots",
+        "accelerated",
+    ]
+    assert " 0 failed" not in result.closing_line.split(";")[0]  # one test fails on stock, too
+    assert "--all takes neither" in run("--all").errors

@@ -79,7 +79,7 @@ def test_run_sets_debug_mode_and_takes_a_loop_factory() -> None:
 
 def test_run_takes_what_the_newest_asyncio_run_takes() -> None:
     ours = inspect.signature(batuta.run).parameters
-    assert list(ours) == ["main", "debug", "loop_factory"]
+    assert list(ours) == ["main", "debug", "loop_factory", "accelerate"]
     stock = inspect.signature(asyncio.run).parameters
     assert {name: ours[name].kind for name in stock} == {
         name: parameter.kind for name, parameter in stock.items()

@@ -2,10 +2,15 @@
 
 import asyncio
 import sys
+from asyncio import gather as gather
+from asyncio import sleep as sleep
+from asyncio import timeout as timeout
+from asyncio import timeout_at as timeout_at
 from asyncio import transports
+from asyncio import wait_for as wait_for
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Self, TypeVar, final
+from typing import Any, Never, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -30,6 +35,20 @@ class Future(asyncio.Future[_T]): ...
 @disjoint_base
 class Task(asyncio.Task[_T]):
     def get_context(self) -> Context: ...
+
+@final
+class _GatheringFuture(asyncio.Future[_T]):
+    @property
+    def _children(self) -> list[asyncio.Future[Any]]: ...
+    _cancel_requested: bool
+
+# At run time its base is `object`: `batuta.TaskGroup` puts it before `asyncio.TaskGroup`.
+@disjoint_base
+class NativeTaskGroup(asyncio.TaskGroup):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+@final
+class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # which says that it is final
 
 # At run time its base is `object`: `batuta.EventLoop` puts it before
 # `asyncio.BaseEventLoop`, whose methods it has.
@@ -146,6 +165,45 @@ class DatagramTransport(transports._FlowControlMixin, transports.DatagramTranspo
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
+# At run time the base of these is `object`: the public classes put them before asyncio's, whose
+# methods they have.
+@disjoint_base
+class NativeEvent(asyncio.Event):
+    def __init__(self, *args: Never) -> None: ...
+    _value: bool
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+
+@disjoint_base
+class NativeLock(asyncio.Lock):
+    def __init__(self, *args: Never) -> None: ...
+    _locked: bool
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+    def _wake_up_first(self) -> None: ...
+
+@disjoint_base
+class NativeSemaphore(asyncio.Semaphore):
+    _value: Any
+    _bound_value: Any
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+    def _wake_up_next(self) -> Any: ...
+
+@disjoint_base
+class NativeQueue(asyncio.Queue[_T]):
+    _batuta_order: int
+    _queue: Any
+    _maxsize: int
+    _getters: Any
+    _putters: Any
+    _unfinished_tasks: int
+    _finished: Any
+    _is_shutdown: bool
+    _loop: asyncio.AbstractEventLoop | None
+
+def _set_task_stand_in(class_: type, /) -> None: ...
+def _track_origins(tracked: bool, /) -> None: ...
 def _panic_for_tests(*args: Any) -> None: ...
 
 if sys.version_info < (3, 14):

@@ -24,26 +24,34 @@ except ImportError as error:
     import warnings
     warnings.warn(f"this child process keeps asyncio's own event loop: {error}", RuntimeWarning)
 else:
-    install()
+    install(accelerate=accelerate)
 """
 
 
 class _InstallWhenUnpickled:
+    def __init__(self, *, accelerate: bool) -> None:
+        self._globals = {"accelerate": accelerate}
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return exec, (_IN_CHILD,)
+        return exec, (_IN_CHILD, self._globals)
 
 
-def _extend(spawn: ModuleType) -> None:
+def _extend(spawn: ModuleType, *, accelerate: bool) -> None:
     describe_parent = spawn.get_preparation_data
 
+    installs = _InstallWhenUnpickled(accelerate=accelerate)
+
     def get_preparation_data(name: str) -> dict[str, Any]:
-        return {**describe_parent(name), "batuta": _InstallWhenUnpickled()}
+        return {**describe_parent(name), "batuta": installs}
 
     spawn.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]
 
 
 class _SpawnWatch(importlib.abc.MetaPathFinder):
     """Extends `multiprocessing.spawn` as soon as it has been imported, then goes away."""
+
+    def __init__(self, *, accelerate: bool) -> None:
+        self._accelerate = accelerate
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -57,16 +65,16 @@ class _SpawnWatch(importlib.abc.MetaPathFinder):
 
             def execute_and_extend(module: ModuleType) -> None:
                 execute(module)
-                _extend(module)
+                _extend(module, accelerate=self._accelerate)
 
             setattr(spec.loader, "exec_module", execute_and_extend)  # noqa: B010
         return spec
 
 
-def install_in_children() -> None:
+def install_in_children(*, accelerate: bool) -> None:
     """Give Batuta to every child process that `multiprocessing` starts from now on."""
     spawn = sys.modules.get(_SPAWN)
     if spawn is not None:
-        _extend(spawn)
+        _extend(spawn, accelerate=accelerate)
     else:
-        sys.meta_path.insert(0, _SpawnWatch())
+        sys.meta_path.insert(0, _SpawnWatch(accelerate=accelerate))

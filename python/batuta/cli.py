@@ -13,10 +13,10 @@ from batuta import __version__, install, program
 from batuta.children import install_in_children
 
 _USAGE: Final = """\
-usage: batuta [--debug] PROGRAM [ARGS...]
-       batuta [--debug] -m MODULE [ARGS...]
-       batuta [--debug] -c CODE [ARGS...]
-       batuta [--debug] -  [ARGS...]
+usage: batuta [OPTIONS] PROGRAM [ARGS...]
+       batuta [OPTIONS] -m MODULE [ARGS...]
+       batuta [OPTIONS] -c CODE [ARGS...]
+       batuta [OPTIONS] -  [ARGS...]
        batuta --version | --help
 """
 
@@ -30,9 +30,12 @@ Run an asyncio program with Batuta as its event loop, without changing the progr
   -            a program read from the standard input
   ARGS         left to the program, options included
 
-  --debug      asyncio's debug mode, as PYTHONASYNCIODEBUG=1
-  --version    print the version of Batuta and exit
-  -h, --help   print this help and exit
+Options:
+  --debug           asyncio's debug mode, as PYTHONASYNCIODEBUG=1
+  --no-accelerate   replace asyncio's event loop only, and leave asyncio.Task,
+                    asyncio.Queue, asyncio.sleep and so on as they are
+  --version         print the version of Batuta and exit
+  -h, --help        print this help and exit
 
 With no program: the standard input, or asyncio's console if that is a terminal.
 Options of the interpreter go before: python -X dev -m batuta PROGRAM
@@ -46,6 +49,7 @@ class _Invocation(NamedTuple):
     target: str
     args: list[str]
     debug: bool
+    accelerate: bool
 
 
 def _fail(message: str) -> NoReturn:
@@ -56,11 +60,14 @@ def _fail(message: str) -> NoReturn:
 def _parse(argv: Sequence[str]) -> _Invocation:
     """Read the options up to the program; what comes after it is the program's."""
     debug = False
+    accelerate = True
     rest = list(argv)
     while rest:
         word = rest.pop(0)
         if word == "--debug":
             debug = True
+        elif word == "--no-accelerate":
+            accelerate = False
         elif word == "--version":
             print(f"batuta {__version__}")
             raise SystemExit(0)
@@ -70,18 +77,18 @@ def _parse(argv: Sequence[str]) -> _Invocation:
         elif word[:2] in ("-m", "-c"):
             if not word[2:] and not rest:
                 _fail(f"option {word} needs an argument")
-            return _Invocation(word[:2], word[2:] or rest.pop(0), rest, debug)
+            return _Invocation(word[:2], word[2:] or rest.pop(0), rest, debug, accelerate)
         elif word == "-":
-            return _Invocation("stdin", "-", rest, debug)
+            return _Invocation("stdin", "-", rest, debug, accelerate)
         elif word == "--":
             break
         elif word.startswith("-"):
             _fail(f"unknown option {word}")
         else:
-            return _Invocation("file", word, rest, debug)
+            return _Invocation("file", word, rest, debug, accelerate)
     if rest:
-        return _Invocation("file", rest[0], rest[1:], debug)
-    return _Invocation("stdin", "", [], debug)
+        return _Invocation("file", rest[0], rest[1:], debug, accelerate)
+    return _Invocation("stdin", "", [], debug, accelerate)
 
 
 _RUN: Final[dict[str, Callable[[str, list[str]], None]]] = {
@@ -99,6 +106,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if sys.flags.ignore_environment:
             _fail("--debug has no effect under the interpreter's -E and -I; use python -X dev")
         os.environ["PYTHONASYNCIODEBUG"] = "1"
-    install()
-    install_in_children()
+    install(accelerate=invocation.accelerate)
+    install_in_children(accelerate=invocation.accelerate)
     program.run_to_its_end(_RUN[invocation.kind], invocation.target, invocation.args)

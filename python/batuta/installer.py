@@ -6,7 +6,8 @@ What is replaced, and nothing else:
 - `_loop_factory` of asyncio's default policy, so that a default policy made later, by the program
   or by asyncio itself after `set_event_loop_policy(None)`, makes Batuta loops too;
 - `SelectorEventLoop` and (from 3.13) `EventLoop` in `asyncio` and `asyncio.unix_events`, by the
-  class `SelectorEventLoop` below.
+  class `SelectorEventLoop` below;
+- with `accelerate=True`, what `acceleration` says.
 
 Everything is put back as it was, unless the program has put something else there meanwhile.
 Owns `_installed`, the record of one installation; any thread, under `_lock`.
@@ -16,12 +17,13 @@ import asyncio
 import selectors
 import sys
 import threading
-from abc import ABCMeta
 from asyncio import unix_events
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
+from batuta import acceleration
 from batuta.loop import EventLoop
+from batuta.stand_in import StandInType
 
 _STOCK: Final = unix_events.SelectorEventLoop
 _NAMES: Final = ("SelectorEventLoop", "EventLoop")
@@ -35,39 +37,15 @@ _PLAIN_SELECTORS: Final = frozenset(
 )
 
 
-class _SelectorEventLoopType(ABCMeta):
-    """The type of the stand-in class: what `isinstance`, `issubclass` and `class` do with it.
-
-    It derives from ABCMeta so that a program may mix the stand-in with an abstract base class.
-    """
-
-    def __new__(
-        mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any
-    ) -> Any:
-        """Make a class; one that derives from the stand-in becomes a child of asyncio's own loop.
-
-        A program that derives from asyncio's loop overrides and calls what is inside that loop,
-        so it gets that loop.
-        """
-        if not any(isinstance(base, _SelectorEventLoopType) for base in bases):
-            return super().__new__(mcls, name, bases, namespace, **keywords)
-        own_bases = tuple(
-            _STOCK if isinstance(base, _SelectorEventLoopType) else base for base in bases
-        )
-        return type(name, own_bases, namespace, **keywords)
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, (_STOCK, EventLoop))
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, (_STOCK, EventLoop))
-
-
-class SelectorEventLoop(unix_events.SelectorEventLoop, metaclass=_SelectorEventLoopType):
+class SelectorEventLoop(unix_events.SelectorEventLoop, metaclass=StandInType):
     """What stands in for `asyncio.SelectorEventLoop`: calling it makes a Batuta loop.
 
-    As a base class it is asyncio's own loop, and it accepts the loops of both.
+    As a base class it is asyncio's own loop: a program that derives from it overrides and calls
+    what is inside that loop. It accepts the loops of both.
     """
+
+    _base = _STOCK
+    _accepted = (_STOCK, EventLoop)
 
     def __new__(  # type: ignore[misc]  # a loop that is not one of its own on purpose
         cls, selector: selectors.BaseSelector | None = None
@@ -82,6 +60,7 @@ class _Installation:
 
     def __init__(self) -> None:
         self.replaced: list[tuple[object, str, object, object]] = []
+        self.accelerated = False
         for module in _MODULES:
             for name in _NAMES:
                 if hasattr(module, name):
@@ -105,7 +84,14 @@ class _Installation:
         self.replaced.append((owner, name, getattr(owner, name), value))
         setattr(owner, name, value)
 
+    def accelerate(self) -> None:
+        if not self.accelerated:
+            acceleration.hold()
+            self.accelerated = True
+
     def undo(self) -> None:
+        if self.accelerated:
+            acceleration.release()
         for owner, name, old, new in reversed(self.replaced):
             if getattr(owner, name, None) is new:
                 setattr(owner, name, old)
@@ -121,15 +107,19 @@ _lock: Final = threading.Lock()
 _installed: _Installation | None = None
 
 
-def install() -> None:
+def install(*, accelerate: bool = False) -> None:
     """Make every way in which a program gets an event loop give it a Batuta loop.
 
-    Loops that exist already stay what they are. A second call does nothing.
+    With `accelerate`, put the native classes and functions in the place of asyncio's own as well
+    (`asyncio.Task`, `asyncio.Queue`, `asyncio.sleep`, and so on).
+    Loops that exist already stay what they are. A second call only adds `accelerate`.
     """
     global _installed
     with _lock:
         if _installed is None:
             _installed = _Installation()
+        if accelerate:
+            _installed.accelerate()
 
 
 def uninstall() -> None:

@@ -94,7 +94,6 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
 
         def _check_closed(self) -> None: ...
         def _check_running(self) -> None: ...
-        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
 
     def __init__(self) -> None:
         asyncio.BaseEventLoop.__init__(self)
@@ -136,6 +135,10 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*former_hooks)
+
+    def _set_coroutine_origin_tracking(self, enabled: bool) -> None:
+        asyncio.BaseEventLoop._set_coroutine_origin_tracking(self, enabled)  # type: ignore[attr-defined]
+        _batuta._track_origins(sys.get_coroutine_origin_tracking_depth() > 0)
 
     def _run_patched_turns(self) -> None:
         """Run turns through a `_run_once` that a subclass or a tool has replaced."""

@@ -18,7 +18,7 @@ The rooms, in the direction of dependence:
 
     subject.py     child: the class that stands in for stock's loop class, and where it is put
     child.py       child: runs one test file, announcing each test over a pipe
-    slots.py       child: `--slots`, the native Future and Task in the place of the C ones
+    slots.py       child: `--slots` and `--accelerated`, native classes in the place of asyncio's
     outcomes.py    the words both sides use for how a test ended
     watchdog.py    parent: one child process per file; time limit per test, hangs, crashes, restarts
     reference.py   parent: what stock does with the same tests, cached

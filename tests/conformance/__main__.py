@@ -43,7 +43,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--subject", default="batuta", help="batuta, stock or MODULE:FACTORY (default batuta)")
-    add("--slots", action="store_true", help="test Future and Task in the place of the C ones")
+    kinds = parser.add_mutually_exclusive_group()
+    for mode, what in slots.MODES.items():
+        kinds.add_argument(f"--{mode}", action="store_const", const=mode, dest="mode", help=what)
+    kinds.add_argument(
+        "--all", action="store_const", const=slots.ALL, dest="mode",
+        help="the tests of the loop, then these two kinds",
+    )  # fmt: skip
+    parser.set_defaults(mode=slots.GENERIC)
     add("--files", default="", help="only these test files, separated by commas")
     add("--tests", default="", help="only tests whose id matches this pattern (* as usual)")
     add("-j", "--jobs", type=int, default=2, help="test files at once (default 2)")
@@ -57,6 +64,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--build", type=Path, default=BUILD, help="folder for counts and logs")
     add("--path", action="append", default=[], help="folder to import the package from")
     options = parser.parse_args(arguments)
+    if options.mode == slots.ALL and (options.json or options.files or options.tests):
+        parser.error("--all takes neither --json nor --files nor --tests")
     options.path = [os.path.abspath(folder) for folder in options.path]
     return options
 
@@ -113,13 +122,12 @@ class Session:
         sys.path[:0] = options.path
         self.folder = find_package(options.package)
         self.files = choose_files(self.folder, options.files)
-        if options.slots:
-            self.files = [file for file in self.files if file in slots.FILES]
-        self.kind = "slot" if options.slots else "generic"
+        self.files = [file for file in self.files if slots.concerns(options.mode, file)]
+        self.kind = {slots.SLOTS: "slot"}.get(options.mode, options.mode)
 
     def job(self, subject: str, file: str, tests: list[str] | None, log_name: str) -> FileJob:
         version = f"{VERSION[0]}.{VERSION[1]}"
-        mode = "-slots" if self.options.slots else ""
+        mode = "" if self.options.mode == slots.GENERIC else f"-{self.options.mode}"
         name = "".join(c if c.isalnum() else "-" for c in f"{subject}-{version}{mode}")
         return FileJob(
             package=self.options.package,
@@ -129,7 +137,7 @@ class Session:
             timeout=self.options.timeout,
             log=self.options.build / "logs" / name / f"{log_name}.log",
             path=self.options.path,
-            slots=self.options.slots,
+            mode=self.options.mode,
         )
 
     def counts(self) -> dict[str, Reference]:
@@ -137,7 +145,8 @@ class Session:
         found: dict[str, Reference] = {}
         work: dict[str, Callable[[], Reference]] = {}
         for file in self.files:
-            name = f"slots.{file}" if self.options.slots else file
+            generic = self.options.mode == slots.GENERIC
+            name = file if generic else f"{self.options.mode}.{file}"
             path = reference.cache_path(self.options.build, self.folder, name)
             known = None if self.options.recount else reference.load(path)
             if known is not None:
@@ -255,23 +264,41 @@ def conclude(
     return 1 if failed or errors else 0
 
 
+def run_once(options: argparse.Namespace) -> tuple[int, str]:
+    """One kind of run: its exit code and its last line."""
+    session = Session(options)
+    own = expected.OWN.get(options.mode) if options.subject == "batuta" else None
+    listing = options.expected or own
+    entries = expected.read(listing, VERSION) if listing else []
+    counts = session.counts()
+    selected = session.select(counts)
+    if options.list:
+        print("\n".join(test for tests in selected.values() for test in tests))
+        return 0, ""
+    if not selected:
+        raise Unusable("no counted test matches")
+    all_counted = [test for stock in counts.values() for test in stock.counted]
+    errors = expected.check(entries, all_counted, VERSION, whole_suite=not options.files)
+    reports = session.run(counts, selected, entries)
+    return conclude(session, counts, reports, errors), report.closing_line(reports)
+
+
+def run_all(options: argparse.Namespace) -> int:
+    """The three kinds of run, one after the other; the last line names them all."""
+    codes, lines = [], []
+    for mode in (slots.GENERIC, *slots.MODES):
+        code, line = run_once(argparse.Namespace(**{**vars(options), "mode": mode}))
+        codes.append(code)
+        lines.append(f"{mode}: {line}")
+        print()
+    print("; ".join(lines))
+    return max(codes)
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        session = Session(options)
-        own = options.subject == "batuta" and not options.slots
-        listing = options.expected or (expected.DEFAULT if own else None)
-        entries = expected.read(listing, VERSION) if listing else []
-        counts = session.counts()
-        selected = session.select(counts)
-        if options.list:
-            print("\n".join(test for tests in selected.values() for test in tests))
-            return 0
-        if not selected:
-            raise Unusable("no counted test matches")
-        all_counted = [test for stock in counts.values() for test in stock.counted]
-        errors = expected.check(entries, all_counted, VERSION, whole_suite=not options.files)
-        return conclude(session, counts, session.run(counts, selected, entries), errors)
+        return run_all(options) if options.mode == slots.ALL else run_once(options)[0]
     except (Unusable, SubjectMissing, expected.BadList) as exc:
         print(f"conformance: {exc}", file=sys.stderr)
         return 2

@@ -132,7 +132,7 @@ def flatten(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
 
 
 def load(
-    module_name: str, package: str, wanted: list[str] | None, *, slots_only: bool = False
+    module_name: str, package: str, wanted: list[str] | None, mode: str = slots.GENERIC
 ) -> dict[str, unittest.TestCase]:
     """The tests of a module by their id without the package; a repeated id gets a number."""
     module = importlib.import_module(module_name)
@@ -140,7 +140,7 @@ def load(
     seen: collections.Counter[str] = collections.Counter()
     tests: dict[str, unittest.TestCase] = {}
     for test in flatten(loader.loadTestsFromModule(module)):
-        if slots_only and not slots.is_slot_class(type(test)):
+        if mode == slots.SLOTS and not slots.is_slot_class(type(test)):
             continue
         name = test.id().removeprefix(package + ".")
         seen[name] += 1
@@ -185,7 +185,7 @@ def announced(
 
 
 def run_tests(
-    tests: dict[str, unittest.TestCase], channel: Channel, made: Callable[[], int]
+    tests: dict[str, unittest.TestCase], channel: Channel, made: Callable[[], int], mode: str
 ) -> None:
     collector = Collector(channel)
     ended: set[str] = set()
@@ -193,7 +193,10 @@ def run_tests(
     for name, test in tests.items():
         kind = type(test)
         classes[name] = f"{kind.__module__}.{kind.__qualname__}"
-        announced(name, test, collector, channel, made, ended)
+        # Every test of a slot class counts, whether it makes a loop or not.
+        always = mode != slots.GENERIC and slots.is_slot_class(kind)
+        counter = itertools.count().__next__ if always else made
+        announced(name, test, collector, channel, counter, ended)
 
     def unable(fixture: str, verdict: str, detail: str) -> None:
         """A fixture failed or skipped: its tests will not be run and are reported at once."""
@@ -237,23 +240,21 @@ def main() -> None:
     warnings.simplefilter("default")
     try:
         made = subject.install(job["subject"])
-        if job["slots"]:
-            slots.install(job["subject"])
-            made = itertools.count().__next__  # every test of a slot class counts
+        slots.install(job["subject"], job["mode"])
     except subject.SubjectError as exc:
         channel.send("nothing", outcome="subject", detail=str(exc))
         return
     with prepare_support():
         try:
             module = job["package"] + "." + job["file"]
-            tests = load(module, job["package"], job["tests"], slots_only=job["slots"])
+            tests = load(module, job["package"], job["tests"], job["mode"])
         except unittest.SkipTest as exc:
             channel.send("nothing", outcome=SKIP, detail=str(exc))
             return
         except Exception:
             channel.send("nothing", outcome=FAIL, detail=traceback.format_exc()[-DETAIL_LIMIT:])
             return
-        run_tests(tests, channel, made)
+        run_tests(tests, channel, made, job["mode"])
     channel.send("done")
 
 

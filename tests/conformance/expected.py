@@ -12,7 +12,10 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT = Path(__file__).with_name("expected_failures.toml")
+from . import slots
+
+# Batuta's own lists, by what is run.
+OWN = {slots.GENERIC: Path(__file__).with_name("expected_failures.toml")}
 _VERSION = re.compile(r"(\d+)\.(\d+)(\+?)")
 
 

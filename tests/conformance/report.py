@@ -83,7 +83,7 @@ def judge_file(
 
 def table(reports: list[FileReport]) -> str:
     """One line per file that has counted tests, and a total."""
-    head = ("file", "tests", "generic", "passed", "failed", "expected", "seconds")
+    head = ("file", "tests", "counted", "passed", "failed", "expected", "seconds")
     rows = [
         (
             r.file,

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import slots
 from .outcomes import CRASH, FAIL, HANG, LOST, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +65,7 @@ class FileJob:
     timeout: float
     log: Path
     path: list[str] = field(default_factory=list)
-    slots: bool = False
+    mode: str = slots.GENERIC
     max_restarts: int = 40
 
 
@@ -99,7 +100,7 @@ class Child:
         os.set_blocking(self.pipe, False)
         order = {
             "package": job.package, "file": job.file, "subject": job.subject, "tests": tests,
-            "path": job.path, "slots": job.slots, "tmp": str(tmp),
+            "path": job.path, "mode": job.mode, "tmp": str(tmp),
             "pipe": writer, "dump": dump, "dump_signal": int(DUMP_SIGNAL),
         }  # fmt: skip
         job_path = tmp / "job.json"

@@ -47,8 +47,7 @@ def test_they_are_asyncios_own_classes() -> None:
 def test_a_batuta_loop_makes_them(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        # From 3.14 on they are the interpreter's own: `asyncio ps` looks into them.
-        native = isinstance(loop, _batuta.NativeLoop) and sys.version_info < (3, 14)
+        native = isinstance(loop, _batuta.NativeLoop)
         assert (type(loop.create_future()) is Future) == native
         assert (type(asyncio.current_task()) is Task) == native
 

@@ -21,6 +21,8 @@ from needs import postgres_program
 HERE = Path(__file__).parent
 PATIENCE = 40.0
 
+collect_ignore = ["programs"]  # run by the tests here
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

@@ -13,12 +13,13 @@ declare_names! {
         __await__, _accept_later, _add_callback, _asyncio_future_blocking, _call_connection_lost,
         _cancelled, _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _loop,
         _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, add_done_callback,
-        addr, address, buffer_updated, call_exception_handler, call_soon, cancel, close,
-        connection_lost, connection_made, context, coro, data, data_received, datagram_received,
+        addr, address, buffer_updated, call_at, call_exception_handler,
+        call_later, call_soon, cancel, close,
+        connection_lost, connection_made, context, coro, create_future, create_task, data, data_received, datagram_received,
         debug, done, eager_start, eof_received, error_received, exception, extra, file, fileno,
         future, get_buffer, get_debug, get_loop, handle, high, info, is_running, limit, low,
         message, msg, name, pause_writing, protocol, recvfrom, result, resume_writing, send, sendto,
-        server, set_exception, set_result, setblocking, source_traceback, task, throw, transport,
+        server, set_exception, set_result, setblocking, source_traceback, task, throw, time, transport,
         waiter, warning,
     }
 }
@@ -55,12 +56,6 @@ pub struct Asyncio {
     /// Whether `format_helpers._format_callback_source` takes `debug=` (it came
     /// with a patch release of 3.13).
     pub formats_by_debug: bool,
-    /// `asyncio.Future`.
-    pub future: Obj,
-    /// `("loop",)`.
-    pub loop_keyword: Obj,
-    /// `("loop", "name", "context")`.
-    pub task_keywords: Obj,
     /// `sys._getframe`.
     pub getframe: Obj,
     /// `asyncio.CancelledError`.
@@ -87,6 +82,8 @@ pub struct Asyncio {
     pub loop_name: Name,
     /// `("context",)`.
     pub context_keyword: Obj,
+    /// `("loop",)`.
+    pub loop_keyword: Obj,
     /// `("msg",)`.
     pub msg_keyword: Obj,
 }
@@ -190,6 +187,7 @@ impl Asyncio {
             base_tasks: import(c"asyncio.base_tasks")?,
             registry: Registry::load(&native)?,
             loop_name: Name::intern(c"loop")?,
+            loop_keyword: keywords(&["loop"])?,
             msg_keyword: keywords(&["msg"])?,
             context_keyword: keywords(&["context"])?,
             formats_by_debug: import(c"asyncio.format_helpers")?
@@ -197,9 +195,6 @@ impl Asyncio {
                 .attr(c"__code__")?
                 .attr(c"co_kwonlyargcount")?
                 .is_true()?,
-            future: import(c"asyncio.futures")?.attr(c"Future")?,
-            loop_keyword: keywords(&["loop"])?,
-            task_keywords: keywords(&["loop", "name", "context"])?,
             getframe: import(c"sys")?.attr(c"_getframe")?,
             base_events,
         });

@@ -7,11 +7,14 @@
 
 mod address;
 mod asyncio;
+mod combine;
+mod coroutine;
 mod event_loop;
 mod ffi;
 mod future;
 mod handle;
 mod sock;
+mod sync;
 mod task;
 mod transport;
 
@@ -36,6 +39,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     ffi::method::silence_panics();
     asyncio::Asyncio::load()?;
     sock::load()?;
+    coroutine::load()?;
 
     let events = import(c"asyncio.events")?;
     add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
@@ -55,6 +59,9 @@ fn fill(module: &Obj) -> PyResult<()> {
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
     task::Task::prepare();
+    #[cfg(Py_3_14)]
+    task::find_fields_read_from_outside()?;
+    combine::fill(module, &native)?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;
@@ -69,6 +76,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
+    sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
     #[cfg(not(Py_3_14))]
@@ -80,10 +88,32 @@ fn fill(module: &Obj) -> PyResult<()> {
     )?;
     add_function(
         module,
+        c"_track_origins",
+        c"Whether native coroutines keep where they were made.",
+        |args: &Args<'_>| {
+            let [tracked] = args.exactly("_track_origins")?;
+            coroutine::track(tracked.is_true()?);
+            Ok(Obj::none())
+        },
+    )?;
+    add_function(
+        module,
+        c"_set_task_stand_in",
+        c"Say which class, when called, makes a Task; once.",
+        set_task_stand_in,
+    )?;
+    add_function(
+        module,
         c"_panic_for_tests",
         c"Panic in Rust: the tests check that it is reported and survived.",
         panic_for_tests,
     )
+}
+
+fn set_task_stand_in(args: &Args<'_>) -> PyResult<Obj> {
+    let [class] = args.exactly("_set_task_stand_in")?;
+    task::Task::set_stand_in(class);
+    Ok(Obj::none())
 }
 
 fn panic_for_tests(_: &Args<'_>) -> PyResult<Obj> {

@@ -15,13 +15,13 @@
 
 mod c_task;
 mod fds;
+mod originals;
 mod ready;
 mod report;
 mod run;
 mod schedule;
 
 use std::cell::{Cell, RefCell};
-use std::num::NonZeroU32;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
@@ -37,13 +37,14 @@ use batuta_engine::waker::Waker;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
-use crate::handle::TimerHandle;
 use crate::transport::{
     DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport, accept_ready,
 };
 
 pub use fds::{Owner, Side};
-pub use ready::Ready;
+use originals::Originals;
+pub use originals::Past;
+pub use ready::{Due, Ready};
 
 /// What the loop has of the system: gone after `close()`.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub struct NativeLoop {
     /// What runs next.
     pub ready: RefCell<ReadyQueue<Ready>>,
     /// What runs later.
-    pub timers: RefCell<Timers<Py<TimerHandle>>>,
+    pub timers: RefCell<Timers<Due>>,
     /// Who owns which descriptor.
     pub registry: RefCell<Registry<Owner>>,
     /// Debug mode.
@@ -84,8 +85,10 @@ pub struct NativeLoop {
     thread_id: Slot,
     task_factory: Slot,
     current_handle: Slot,
-    /// The version of the loop's class for which `call_soon` was seen to be the native one.
-    unpatched: Cell<Option<NonZeroU32>>,
+    /// The task whose step was the last entry that ran, while asyncio still has it as the
+    /// current one.
+    pub lingering: Slot,
+    originals: Originals,
 }
 
 impl std::fmt::Debug for NativeLoop {
@@ -118,7 +121,8 @@ impl NativeLoop {
             thread_id: Slot::default(),
             task_factory: Slot::default(),
             current_handle: Slot::default(),
-            unpatched: Cell::new(None),
+            lingering: Slot::default(),
+            originals: Originals::default(),
         };
         event_loop.adopt(&io, io.waker_fd(), Owner::Waker)?;
         event_loop.adopt(&io, io.signal_fd(), Owner::Signals)?;
@@ -222,7 +226,7 @@ impl NativeType for NativeLoop {
             ready.iter().for_each(|entry| entry.traverse(visitor));
         }
         if let Ok(timers) = self.timers.try_borrow() {
-            timers.iter().for_each(|timer| visitor.obj(timer.as_obj()));
+            timers.iter().for_each(|timer| timer.traverse(visitor));
         }
         if let Ok(registry) = self.registry.try_borrow() {
             registry.iter().for_each(|(_, owner)| owner.traverse(visitor));
@@ -230,6 +234,7 @@ impl NativeType for NativeLoop {
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);
+        visitor.slot(&self.lingering);
     }
 
     fn clear(&self) {

@@ -2,9 +2,37 @@
 
 use batuta_engine::driver::{Readiness, Token};
 
+use crate::combine::{Alarm, Observer};
 use crate::ffi::{Obj, Py, Visitor};
 use crate::handle::{Handle, TimerHandle};
 use crate::task::Task;
+
+/// An entry of the timers.
+#[derive(Debug)]
+pub enum Due {
+    /// `call_later`, `call_at`.
+    Handle(Py<TimerHandle>),
+    /// Native code is told.
+    Alarm(Alarm),
+}
+
+impl Due {
+    /// Shows the objects to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        match self {
+            Self::Handle(timer) => visitor.obj(timer.as_obj()),
+            Self::Alarm(alarm) => alarm.traverse(visitor),
+        }
+    }
+
+    /// The handle to show for it, if it has one.
+    pub fn handle(&self) -> Option<Obj> {
+        match self {
+            Self::Handle(timer) => Some(timer.as_obj().clone()),
+            Self::Alarm(_) => None,
+        }
+    }
+}
 
 /// An entry of the fifo.
 #[derive(Debug)]
@@ -27,6 +55,10 @@ pub enum Ready {
     Step(Py<Task>, Option<Obj>),
     /// The future that a native task waits for is done.
     Wakeup(Py<Task>, Obj),
+    /// The time has come of which native code is told.
+    Alarm(Alarm),
+    /// A future that native code watches is done.
+    Observer(Observer, Obj),
     /// `call_soon_threadsafe`.
     #[cfg(Py_3_14)]
     ThreadSafe(Py<crate::handle::ThreadSafeHandle>),
@@ -61,6 +93,11 @@ impl Ready {
                 visitor.obj(task.as_obj());
                 visitor.obj(future);
             }
+            Self::Alarm(alarm) => alarm.traverse(visitor),
+            Self::Observer(observer, future) => {
+                visitor.obj(observer.as_obj());
+                visitor.obj(future);
+            }
             Self::Foreign(handle) => visitor.obj(handle),
             Self::Io(..) => {}
         }
@@ -74,7 +111,12 @@ impl Ready {
             #[cfg(Py_3_14)]
             Self::ThreadSafe(handle) => Some(handle.as_obj().clone()),
             Self::Foreign(handle) => Some(handle.clone()),
-            Self::TaskStep { .. } | Self::Step(..) | Self::Wakeup(..) | Self::Io(..) => None,
+            Self::TaskStep { .. }
+            | Self::Step(..)
+            | Self::Wakeup(..)
+            | Self::Alarm(..)
+            | Self::Observer(..)
+            | Self::Io(..) => None,
         }
     }
 }

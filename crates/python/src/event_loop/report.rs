@@ -3,7 +3,8 @@
 use batuta_engine::clock::Instant;
 
 use crate::asyncio::{Asyncio, logger, names};
-use crate::ffi::{Obj, Py, PyResult, Raised};
+use crate::combine::{Alarm, Observer};
+use crate::ffi::{Obj, Py, PyResult, Raised, context};
 use crate::handle::{Core, Handle};
 use crate::task::{Task, TaskStep};
 
@@ -103,6 +104,37 @@ impl Py<NativeLoop> {
         let own = raised.take();
         let callable = Task::wakeup_function(task)?;
         self.step_failed(Raised::restore(own), &callable, Some(future), &task.context())
+    }
+
+    /// The same of native code that takes note of a future.
+    #[cold]
+    pub fn observer_failed(
+        &self,
+        raised: Raised,
+        observer: &Observer,
+        future: Obj,
+    ) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let own = raised.take();
+        let callable = observer.callable()?;
+        let context = context::copy_current()?;
+        self.step_failed(Raised::restore(own), &callable, Some(future), &context)
+    }
+
+    /// The same of native code at a time.
+    #[cold]
+    pub fn alarm_failed(&self, raised: Raised, alarm: &Alarm) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let exception = raised.take();
+        let context = Obj::dict()?;
+        let message = Obj::str(&format!("Exception in callback {}", alarm.as_obj().repr_lossy()))?;
+        context.dict_set(&names().message, &message)?;
+        context.dict_set(&names().exception, &exception)?;
+        self.report(&context)
     }
 
     /// `loop.call_exception_handler(context)`.

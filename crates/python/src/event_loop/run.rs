@@ -1,5 +1,7 @@
 //! The run loop: turns of poll, timers, callbacks.
 
+use std::cell::Cell;
+
 use batuta_engine::clock::Instant;
 use batuta_engine::driver::{Driver, Event};
 use rustix::io::Errno;
@@ -8,25 +10,69 @@ use crate::asyncio::names;
 use crate::ffi::method::catch_panic;
 use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
-use crate::task::Task;
+use crate::task::{Task, settle};
 
-use super::{Io, NativeLoop, Owner, Ready};
+use super::{Due, Io, NativeLoop, Owner, Ready};
+
+thread_local! {
+    /// The address of the loop whose turns this thread runs; none is 0.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Notes which loop runs, and at its end which one ran before.
+struct Running(usize);
+
+impl Running {
+    fn begin(this: &Py<NativeLoop>) -> Self {
+        Self(RUNNING.replace(this.as_obj().as_ptr().addr()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.set(self.0);
+    }
+}
 
 impl NativeLoop {
+    /// Whether this thread runs the loop's turns, so that it is the running loop.
+    #[inline]
+    pub fn runs_here(this: &Py<Self>) -> bool {
+        RUNNING.get() == this.as_obj().as_ptr().addr()
+    }
+
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
+        let _running = Running::begin(this);
         this.budget.borrow_mut().exhaust();
-        loop {
-            this.run_turn()?;
-            if this.stopping.get() {
-                return Ok(());
+        let turns = loop {
+            let turn = this.run_turn();
+            if turn.is_err() || this.stopping.get() {
+                break turn;
             }
-        }
+        };
+        finish_run(this, turns)
     }
 
     /// Runs one turn.
     pub(super) fn run_one_turn(this: &Py<Self>) -> PyResult<()> {
-        this.run_turn()
+        let _running = Running::begin(this);
+        let turn = this.run_turn();
+        finish_run(this, turn)
+    }
+}
+
+/// Leaves the last task, after whatever came out of the turns.
+fn finish_run(this: &Py<NativeLoop>, turns: PyResult<()>) -> PyResult<()> {
+    match turns {
+        Ok(()) => settle(this),
+        Err(raised) => {
+            let exception = raised.take();
+            if let Err(second) = settle(this) {
+                second.unraisable(this.as_obj());
+            }
+            Err(Raised::restore(exception))
+        }
     }
 }
 
@@ -66,15 +112,21 @@ impl Py<NativeLoop> {
         }
         loop {
             let due = self.timers.borrow_mut().pop_due(now);
-            let Some(timer) = due else { break };
-            timer.fired();
-            self.push(Ready::Timer(timer));
+            match due {
+                None => break,
+                Some(Due::Handle(timer)) => {
+                    timer.fired();
+                    self.push(Ready::Timer(timer));
+                }
+                Some(Due::Alarm(alarm)) => self.push(Ready::Alarm(alarm)),
+            }
         }
     }
 
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
     /// the wait cannot block. Then runs the handlers of signals.
     fn poll(&self, timeout: Option<u64>) -> PyResult<()> {
+        settle(self)?;
         let io = self.io()?;
         let mut events = self.events.take();
         let waited = if timeout == Some(0) {
@@ -157,6 +209,26 @@ impl Py<NativeLoop> {
     #[inline]
     fn dispatch(&self, entry: Ready) -> PyResult<()> {
         match entry {
+            Ready::Step(task, exception) => {
+                let thrown = exception.clone();
+                context::run_in(&task.context(), || Task::step_in_turn(&task, self, thrown))
+                    .or_else(|raised| self.native_step_failed(raised, &task, exception))
+            }
+            Ready::Wakeup(task, future) => {
+                context::run_in(&task.context(), || Task::wakeup_in_turn(&task, self, &future))
+                    .or_else(|raised| self.native_wakeup_failed(raised, &task, future))
+            }
+            other => {
+                settle(self)?;
+                self.dispatch_other(other)
+            }
+        }
+    }
+
+    /// Runs one entry that is not a step of a native task.
+    #[inline]
+    fn dispatch_other(&self, entry: Ready) -> PyResult<()> {
+        match entry {
             Ready::TaskStep { callable, future, context } => {
                 let result = context::run_in(&context, || match &future {
                     None => callable.call0(),
@@ -167,15 +239,12 @@ impl Py<NativeLoop> {
                     Err(raised) => self.step_failed(raised, &callable, future, &context),
                 }
             }
-            Ready::Step(task, exception) => {
-                let thrown = exception.clone();
-                context::run_in(&task.context(), || Task::step(&task, thrown))
-                    .or_else(|raised| self.native_step_failed(raised, &task, exception))
-            }
-            Ready::Wakeup(task, future) => {
-                context::run_in(&task.context(), || Task::wakeup(&task, &future))
-                    .or_else(|raised| self.native_wakeup_failed(raised, &task, future))
-            }
+            // `dispatch` runs these.
+            Ready::Step(..) | Ready::Wakeup(..) => Ok(()),
+            Ready::Observer(observer, future) => observer
+                .notify(&future)
+                .or_else(|raised| self.observer_failed(raised, &observer, future)),
+            Ready::Alarm(alarm) => alarm.ring().or_else(|raised| self.alarm_failed(raised, &alarm)),
             Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
             Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
             #[cfg(Py_3_14)]
@@ -209,7 +278,7 @@ impl Py<NativeLoop> {
             // A task's step that was queued before debug mode was switched on.
             None => Obj::str("<Handle of a task's step>"),
         };
-        self.watched(handle.as_ref(), describe, || self.dispatch(entry))
+        self.watched(handle.as_ref(), describe, || self.dispatch(entry).and_then(|()| settle(self)))
     }
 }
 

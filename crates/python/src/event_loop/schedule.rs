@@ -1,7 +1,11 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, and making
 //! futures and tasks.
 
+use batuta_engine::clock::Instant;
+use batuta_engine::timers::TimerKey;
+
 use crate::asyncio::{Asyncio, names};
+use crate::combine::Alarm;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::future::Future;
@@ -9,12 +13,8 @@ use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
 use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
-use super::{NativeLoop, Ready};
-
-/// Whether a loop's futures and tasks are native ones. From 3.14 on they are the
-/// interpreter's own: `asyncio ps` reads their memory from outside, where native
-/// ones leave it empty.
-const NATIVE_BY_DEFAULT: bool = cfg!(not(Py_3_14));
+use super::ready::Due;
+use super::{NativeLoop, Past, Ready};
 
 impl NativeLoop {
     /// Schedules a callback for the next turn, in `context` or a copy of the
@@ -88,29 +88,42 @@ impl NativeLoop {
     /// what is native may put entries into the queue without calling it.
     #[inline]
     pub fn schedules_natively(this: &Py<Self>) -> bool {
-        let version = this.as_obj().class_version();
-        (version.is_some() && this.unpatched.get() == version) || Self::look_for_patches(this)
+        Self::may_go_past(this, Past::CallSoon)
     }
 
-    #[cold]
-    fn look_for_patches(this: &Py<Self>) -> bool {
-        let native = match this.as_obj().getattr(&names().call_soon) {
-            // The only built-in function of that name that a native loop can have.
-            Ok(found) => found.builtin_function().is_some_and(|(_, name)| name == c"call_soon"),
-            Err(raised) => {
-                raised.clear();
-                false
-            }
-        };
-        this.unpatched.set(if native { this.as_obj().class_version() } else { None });
-        native
-    }
-
-    /// An attribute of the loop was set or deleted.
-    pub(super) fn assigned(this: &Py<Self>, name: &Obj) {
-        if name.is(names().call_soon.as_obj()) {
-            this.unpatched.set(None);
+    /// Whether `loop.create_task(coro)` makes a native task here: the loop is open,
+    /// has no task factory, and nobody has replaced the method or the class.
+    pub fn makes_native_tasks(this: &Py<Self>) -> PyResult<bool> {
+        if this.is_closed()
+            || this.task_factory.is_some()
+            || !Self::may_go_past(this, Past::CreateTask)
+        {
+            return Ok(false);
         }
+        let asyncio = Asyncio::get();
+        let class = asyncio.tasks.getattr(&asyncio.task_name)?;
+        Ok(class.is(&asyncio.task) || Task::is_made_by(&class))
+    }
+
+    /// Whether native code may put entries among the timers: the loop is open, not in
+    /// debug mode, and nobody has replaced the methods that do so.
+    #[inline]
+    pub fn keeps_time_natively(this: &Py<Self>) -> bool {
+        !this.debug.get()
+            && !this.is_closed()
+            && Self::schedules_natively(this)
+            && Self::may_go_past(this, Past::CallLater)
+    }
+
+    /// Has native code told at the loop time `when`, in seconds.
+    pub fn set_alarm(&self, when: f64, alarm: Alarm) -> TimerKey {
+        self.timers.borrow_mut().insert(Instant::at_or_after(when), Due::Alarm(alarm))
+    }
+
+    /// Takes an alarm back, unless it has gone off.
+    pub fn take_alarm_back(&self, key: TimerKey) {
+        let removed = self.timers.borrow_mut().cancel(key);
+        drop(removed);
     }
 
     fn call_soon(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
@@ -175,7 +188,7 @@ impl NativeLoop {
             return Err(Raised::type_error("delay must not be None"));
         }
         this.check_closed()?;
-        let now = batuta_engine::clock::Instant::now().as_secs_f64();
+        let now = Instant::now().as_secs_f64();
         let when = Obj::float(now + delay.to_f64()?)?;
         Self::timer(this, when, "call_later", (callback, rest, context))
     }
@@ -192,35 +205,20 @@ impl NativeLoop {
 
     /// A future of this loop.
     pub fn create_future(this: &Py<Self>) -> PyResult<Obj> {
-        if NATIVE_BY_DEFAULT {
-            return Future::make(this).map(Py::into_obj);
-        }
-        let asyncio = Asyncio::get();
-        asyncio.future.call_keywords(None, &asyncio.loop_keyword, [this.as_obj()])
+        Future::make(this).map(Py::into_obj)
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let usual = NATIVE_BY_DEFAULT || !this.debug.get();
         if let [coro] = args.positional()
-            && usual
             && !this.task_factory.is_some()
             && let Some([name, context]) = args.only_known([&names().name, &names().context])
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.tasks.getattr(&asyncio.task_name)?;
-            if NATIVE_BY_DEFAULT {
-                if class.is(&asyncio.task) || Py::<Task>::is_class(&class) {
-                    let keywords = TaskArgs { name, context, eager_start: false };
-                    return Task::make(this, coro, &keywords).map(Py::into_obj);
-                }
-            } else if name.is_none() && context.is_none() {
-                return class.call_keywords(Some(coro), &asyncio.loop_keyword, [this.as_obj()]);
-            } else {
-                let given = |value: Option<&Obj>| value.cloned().unwrap_or_else(Obj::none);
-                let (name, context) = (given(name), given(context));
-                let values = [this.as_obj(), &name, &context];
-                return class.call_keywords(Some(coro), &asyncio.task_keywords, values);
+            if class.is(&asyncio.task) || Task::is_made_by(&class) {
+                let keywords = TaskArgs { name, context, eager_start: false };
+                return Task::make(this, coro, &keywords).map(Py::into_obj);
             }
         }
         Self::create_task_as_stock(this, args)
@@ -314,7 +312,7 @@ pub(super) fn properties(
             c"_scheduled",
             |this: &Py<NativeLoop>| {
                 let timers: Vec<Obj> =
-                    this.timers.borrow().iter().map(|timer| timer.as_obj().clone()).collect();
+                    this.timers.borrow().iter().filter_map(Due::handle).collect();
                 Obj::list(&timers)
             },
             starts_empty,

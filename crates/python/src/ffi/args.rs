@@ -80,6 +80,12 @@ impl<'a> Args<'a> {
         self.positional
     }
 
+    /// Whether there is any keyword argument.
+    #[inline]
+    pub fn has_keywords(&self) -> bool {
+        !self.keyword_values.is_empty()
+    }
+
     /// The name of the `index`-th keyword argument.
     fn name(&self, index: usize) -> Obj {
         // SAFETY: `names` is a tuple of `keyword_values.len()` strings, and an
@@ -167,6 +173,27 @@ impl<'a> Args<'a> {
         )))
     }
 
+    /// Nothing but `self`, which is not among the arguments. The messages are those
+    /// of a Python function.
+    #[inline]
+    pub fn only_self(&self, function: &str) -> PyResult<()> {
+        if self.positional.is_empty() && self.keyword_values.is_empty() {
+            return Ok(());
+        }
+        self.more_than_self(function)
+    }
+
+    #[cold]
+    fn more_than_self(&self, function: &str) -> PyResult<()> {
+        if !self.keyword_values.is_empty() {
+            let [] = self.bind(function, self.positional.len(), [])?;
+        }
+        let given = self.positional.len() + 1;
+        Err(Raised::type_error(&format!(
+            "{function}() takes 1 positional argument but {given} were given"
+        )))
+    }
+
     /// Exactly `N` positional arguments, keywords aside.
     pub fn first<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
         <&[Obj; N]>::try_from(self.positional).map_err(|_| {
@@ -199,6 +226,21 @@ impl<'a> Args<'a> {
             found[place] = Some(value);
         }
         Some(found)
+    }
+
+    /// `function(*args, **kwargs)`.
+    pub fn forward_all(&self, function: &Obj) -> PyResult<Obj> {
+        let argv: Vec<_> =
+            self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr).collect();
+        // SAFETY: everything is borrowed from the caller during the call.
+        unsafe {
+            Obj::from_new(py::PyObject_Vectorcall(
+                function.as_ptr(),
+                argv.as_ptr(),
+                self.positional.len(),
+                self.names,
+            ))
+        }
     }
 
     /// `function(first, *args, **kwargs)`.

@@ -12,6 +12,12 @@ pub fn copy_current() -> PyResult<Obj> {
     unsafe { Obj::from_new(py::PyContext_CopyCurrent()) }
 }
 
+/// `context.copy()`.
+pub fn copy(context: &Obj) -> PyResult<Obj> {
+    // SAFETY: the object is alive; what is not a context raises.
+    unsafe { Obj::from_new(py::PyContext_Copy(context.as_ptr())) }
+}
+
 /// Whether this is a context.
 pub fn is_context(object: &Obj) -> bool {
     // SAFETY: the object is alive.

@@ -92,6 +92,7 @@ impl Obj {
     }
 
     /// `self[key] = value`, for a dict.
+    #[cfg(not(Py_3_14))]
     #[inline]
     pub fn dict_insert(&self, key: &Obj, value: &Obj) -> PyResult<()> {
         // SAFETY: all are alive; a bad key raises.
@@ -100,6 +101,7 @@ impl Obj {
     }
 
     /// `del self[key]`, for a dict.
+    #[cfg(not(Py_3_14))]
     #[inline]
     pub fn dict_remove(&self, key: &Obj) -> PyResult<()> {
         // SAFETY: both are alive; a missing key raises.

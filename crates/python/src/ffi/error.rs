@@ -37,6 +37,26 @@ pub fn broken_pipe_class() -> &'static Obj {
     builtin(&raw const py::PyExc_BrokenPipeError)
 }
 
+/// `GeneratorExit`.
+pub fn generator_exit_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_GeneratorExit)
+}
+
+/// `StopIteration`.
+pub fn stop_iteration_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_StopIteration)
+}
+
+/// `ValueError`.
+pub fn value_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_ValueError)
+}
+
+/// `IndexError`.
+pub fn index_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_IndexError)
+}
+
 /// Warns of a resource that nobody has closed, `source`.
 pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
     // SAFETY: the format takes one object, which is alive.
@@ -72,6 +92,12 @@ impl Raised {
         attribute_error => PyExc_AttributeError,
         import_error => PyExc_ImportError,
         connection_error => PyExc_ConnectionError,
+    }
+
+    /// The collector has taken apart what a coroutine works on.
+    #[cold]
+    pub fn gone() -> Self {
+        Self::runtime_error("the coroutine's objects are gone")
     }
 
     /// An exception is set already, by the CPython call that just failed.

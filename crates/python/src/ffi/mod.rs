@@ -21,6 +21,7 @@
 
 pub mod args;
 pub mod audit;
+mod awaiting;
 mod base;
 pub mod buffer;
 pub mod call;
@@ -29,14 +30,19 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
+#[cfg(Py_3_14)]
+pub mod field;
+mod function;
 pub mod gil;
 pub mod method;
 pub mod module;
 pub mod names;
 pub mod native;
+mod number;
 pub mod object;
 #[cfg(not(Py_3_14))]
 pub mod roster;
+pub mod set;
 pub mod slot;
 pub mod text;
 mod trash;
@@ -45,4 +51,4 @@ pub use args::Args;
 pub use error::{PyResult, Raised};
 pub use native::{NativeType, Py};
 pub use object::Obj;
-pub use slot::{Slot, Visitor};
+pub use slot::{Held, Slot, Visitor};

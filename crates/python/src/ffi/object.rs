@@ -276,6 +276,29 @@ impl Obj {
     }
 }
 
+unsafe extern "C" {
+    fn _PyType_Lookup(class: *mut py::PyTypeObject, name: *mut py::PyObject) -> *mut py::PyObject;
+}
+
+/// What a class says of its instances.
+impl Obj {
+    /// Whether the first class of the object's that has `name` has exactly `value`
+    /// there: whether no subclass has put something else in its place. What the
+    /// instance itself has is not looked at.
+    #[inline]
+    pub fn class_has(&self, name: &Name, value: &Obj) -> bool {
+        // SAFETY: an object keeps its type alive; the result is borrowed or null,
+        // without an exception.
+        unsafe { _PyType_Lookup(self.type_ptr(), name.as_obj().as_ptr()) == value.as_ptr() }
+    }
+
+    /// How many references there are.
+    pub fn reference_count(&self) -> isize {
+        // SAFETY: the object is alive.
+        unsafe { py::Py_REFCNT(self.as_ptr()) }
+    }
+}
+
 /// What tells one C function or C type from another.
 impl Obj {
     /// The C name of the object's type, such as `_asyncio.TaskStepMethWrapper`.
@@ -283,6 +306,16 @@ impl Obj {
         // SAFETY: a type's name is a C string that lives as long as the type,
         // which the object keeps alive.
         unsafe { CStr::from_ptr((*self.type_ptr()).tp_name) }
+    }
+
+    /// Whether this is a built-in function bound to `instance`.
+    pub fn is_builtin_of(&self, instance: &Obj) -> bool {
+        // SAFETY: after the type check the object has the layout of a built-in
+        // function, of whose fields one is compared.
+        unsafe {
+            self.type_ptr() == &raw mut py::PyCFunction_Type
+                && (*self.as_ptr().cast::<py::PyCFunctionObject>()).m_self == instance.as_ptr()
+        }
     }
 
     /// Address and name of the C function behind a built-in function object.

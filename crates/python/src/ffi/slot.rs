@@ -6,10 +6,12 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
 use std::ptr;
 
 use pyo3_ffi as py;
 
+use super::native::{NativeType, Py};
 use super::object::Obj;
 
 /// An object or nothing.
@@ -90,6 +92,43 @@ impl Slot {
         let old = self.0.replace(new);
         // SAFETY: the slot owned the old reference.
         unsafe { py::Py_XDECREF(old) };
+    }
+}
+
+/// A slot for instances of one native type.
+#[derive(Debug)]
+pub struct Held<T>(Slot, PhantomData<fn(&T)>);
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self(Slot::default(), PhantomData)
+    }
+}
+
+impl<T: NativeType> From<&Py<T>> for Held<T> {
+    #[inline]
+    fn from(instance: &Py<T>) -> Self {
+        Self(Slot::from(instance.as_obj().clone()), PhantomData)
+    }
+}
+
+impl<T: NativeType> Held<T> {
+    /// The instance.
+    #[inline]
+    pub fn get(&self) -> Option<Py<T>> {
+        // SAFETY: only instances of `T` are put in.
+        self.0.get().map(|object| unsafe { Py::from_obj_unchecked(object) })
+    }
+
+    /// Lets go of it.
+    #[inline]
+    pub fn release(&self) {
+        self.0.set(None);
+    }
+
+    /// As any slot, for the collector.
+    pub fn slot(&self) -> &Slot {
+        &self.0
     }
 }
 

@@ -4,8 +4,9 @@
 //! waits), which is kept without a list.
 
 use crate::asyncio::{Asyncio, names};
+use crate::combine::Observer;
 use crate::event_loop::{NativeLoop, Ready};
-use crate::ffi::{Obj, Py, PyResult, Visitor};
+use crate::ffi::{Obj, Py, PyResult, Visitor, context};
 use crate::task::Task;
 
 use super::FutureCore;
@@ -22,6 +23,8 @@ pub enum Callback {
     },
     /// A native task goes on, in its own context.
     Wakeup(Py<Task>),
+    /// Native code takes note.
+    Observer(Observer),
 }
 
 impl Callback {
@@ -39,6 +42,10 @@ impl Callback {
             return match self {
                 Self::Wakeup(task) => {
                     event_loop.push(Ready::Wakeup(task, future.clone()));
+                    Ok(())
+                }
+                Self::Observer(observer) => {
+                    event_loop.push(Ready::Observer(observer, future.clone()));
                     Ok(())
                 }
                 Self::Call { callback, context } => {
@@ -62,6 +69,7 @@ impl Callback {
         match self {
             Self::Call { callback, context } => Ok((callback.clone(), context.clone())),
             Self::Wakeup(task) => Ok((Task::wakeup_function(task)?, task.context())),
+            Self::Observer(observer) => Ok((observer.callable()?, context::copy_current()?)),
         }
     }
 
@@ -73,6 +81,7 @@ impl Callback {
                 visitor.obj(context);
             }
             Self::Wakeup(task) => visitor.obj(task.as_obj()),
+            Self::Observer(observer) => visitor.obj(observer.as_obj()),
         }
     }
 }
@@ -146,6 +155,16 @@ impl FutureCore {
         Obj::list(&pairs).map(Some)
     }
 
+    /// Removes what native code has added to be told.
+    #[cfg(not(Py_3_12))]
+    pub fn remove_observer(&self, observer: &Observer) {
+        let removed = self
+            .callbacks
+            .borrow_mut()
+            .extract(|one| matches!(one, Callback::Observer(other) if other.is(observer)));
+        drop(removed);
+    }
+
     /// Removes the callbacks that equal `function`; says how many.
     ///
     /// A comparison may run Python code that adds or removes callbacks, so what is
@@ -171,6 +190,7 @@ fn among(callbacks: &[Callback], one: &Callback) -> bool {
     callbacks.iter().any(|other| match (one, other) {
         (Callback::Call { callback: a, .. }, Callback::Call { callback: b, .. }) => a.is(b),
         (Callback::Wakeup(a), Callback::Wakeup(b)) => a.as_obj().is(b.as_obj()),
+        (Callback::Observer(a), Callback::Observer(b)) => a.is(b),
         _ => false,
     })
 }

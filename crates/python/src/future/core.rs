@@ -155,6 +155,12 @@ impl FutureCore {
         self.state.get() == State::Pending
     }
 
+    /// Whether it was cancelled.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.state.get() == State::Cancelled
+    }
+
     /// Sets the result and schedules the callbacks of `this`.
     pub fn set_result(&self, this: &Obj, result: &Obj) -> PyResult<()> {
         self.check_pending()?;
@@ -318,6 +324,12 @@ impl FutureCore {
             context.dict_set(&names().source_traceback, &traceback)?;
         }
         event_loop.call_method1(&names().call_exception_handler, &context).map(drop)
+    }
+
+    /// Whether it has ended in an exception, cancellations aside.
+    #[inline]
+    pub fn has_exception(&self) -> bool {
+        self.exception.is_some()
     }
 
     /// Whatever exception there is, somebody knows of it.

@@ -13,13 +13,14 @@ mod methods;
 use std::ffi::CStr;
 
 use crate::asyncio::Asyncio;
+use crate::combine::GatheringFuture;
 use crate::ffi::method::{Methods, Properties, add_base_method};
 use crate::ffi::native::{InitFn, ReprFn, TypeCell, define};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 use crate::task::Task;
 
 pub use self::callbacks::Callback;
-pub use self::core::{FutureCore, Outcome};
+pub use self::core::{FutureCore, Outcome, State};
 pub use self::iter::FutureIter;
 pub use self::methods::{methods, properties};
 
@@ -31,13 +32,15 @@ pub trait HasFuture: NativeType {
     fn awaited(this: &Py<Self>) -> Awaited;
 }
 
-/// A native future or task.
+/// A native future, of whatever kind.
 #[derive(Clone, Debug)]
 pub enum Awaited {
     /// A future.
     Future(Py<Future>),
     /// A task.
     Task(Py<Task>),
+    /// What `gather()` returns.
+    Gathering(Py<GatheringFuture>),
 }
 
 impl Awaited {
@@ -48,7 +51,10 @@ impl Awaited {
         if let Some(future) = Py::<Future>::from_exact(object) {
             return Some(Self::Future(future.clone()));
         }
-        Py::<Task>::from_exact(object).map(|task| Self::Task(task.clone()))
+        if let Some(task) = Py::<Task>::from_exact(object) {
+            return Some(Self::Task(task.clone()));
+        }
+        Py::<GatheringFuture>::from_exact(object).map(|outer| Self::Gathering(outer.clone()))
     }
 
     /// The shared part.
@@ -57,6 +63,7 @@ impl Awaited {
         match self {
             Self::Future(future) => future.future(),
             Self::Task(task) => task.future(),
+            Self::Gathering(outer) => outer.future(),
         }
     }
 
@@ -66,6 +73,7 @@ impl Awaited {
         match self {
             Self::Future(future) => future.as_obj(),
             Self::Task(task) => task.as_obj(),
+            Self::Gathering(outer) => outer.as_obj(),
         }
     }
 }
@@ -119,6 +127,8 @@ fn settled(this: &Obj, method: &str) -> PyResult<Awaited> {
         Awaited::Future(future.clone())
     } else if let Some(task) = Py::<Task>::from_instance(this) {
         Awaited::Task(task.clone())
+    } else if let Some(outer) = Py::<GatheringFuture>::from_exact(this) {
+        Awaited::Gathering(outer.clone())
     } else {
         let class = this.type_name();
         return Err(Raised::type_error(&format!(
@@ -185,9 +195,12 @@ impl NativeType for Future {
     }
 }
 
-const SET_RESULT: &CStr = c"set_result($self, result, /)\n--\n\n\
+/// `Future.set_result.__doc__`.
+pub const SET_RESULT: &CStr = c"set_result($self, result, /)\n--\n\n\
     Mark the future done and set its result.";
-const SET_EXCEPTION: &CStr = c"set_exception($self, exception, /)\n--\n\n\
+/// `Future.set_exception.__doc__`.
+pub const SET_EXCEPTION: &CStr = c"set_exception($self, exception, /)\n--\n\n\
     Mark the future done and set an exception.";
-const CANCEL: &CStr = c"cancel($self, /, msg=None)\n--\n\n\
+/// `Future.cancel.__doc__`.
+pub const CANCEL: &CStr = c"cancel($self, /, msg=None)\n--\n\n\
     Cancel the future and schedule its callbacks; return False if it is done already.";

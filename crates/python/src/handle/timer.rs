@@ -7,7 +7,7 @@ use std::cell::Cell;
 use batuta_engine::clock::Instant;
 use batuta_engine::timers::TimerKey;
 
-use crate::event_loop::NativeLoop;
+use crate::event_loop::{Due, NativeLoop};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
@@ -47,7 +47,7 @@ impl TimerHandle {
     pub fn schedule(event_loop: &Py<NativeLoop>, when: Obj, core: Core) -> PyResult<Py<Self>> {
         let due = Instant::at_or_after(when.to_f64()?);
         let timer = Py::new(Self { core, when: Slot::from(when), key: Cell::new(None) })?;
-        let key = event_loop.timers.borrow_mut().insert(due, timer.clone());
+        let key = event_loop.timers.borrow_mut().insert(due, Due::Handle(timer.clone()));
         timer.key.set(Some(key));
         Ok(timer)
     }

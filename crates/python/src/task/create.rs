@@ -98,7 +98,9 @@ fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
     this.cancels_requested.set(0);
     this.log_destroy_pending.set(true);
     this.coro.set(Some(coro.clone()));
-    this.set_name(args.name.and_then(Obj::non_none))?;
+    #[cfg(Py_3_14)]
+    super::outside::show_task(this.as_obj(), coro);
+    Task::set_name(this, args.name.and_then(Obj::non_none))?;
     #[cfg(Py_3_12)]
     if args.eager_start && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()? {
         return start_eagerly(this);
@@ -119,20 +121,31 @@ fn start_eagerly(this: &Py<Task>) -> PyResult<()> {
         return exception.map_err(Raised::restore);
     }
     this.coro.set(None);
+    #[cfg(Py_3_14)]
+    super::outside::hide_coro(this.as_obj());
     result
 }
 
 impl Task {
     /// Names the task: what is not a str is made one, nothing is given a number.
-    pub(super) fn set_name(&self, name: Option<&Obj>) -> PyResult<()> {
-        match name {
-            None => {
-                self.number.set(next_number());
-                self.name.set(None);
-            }
-            Some(name) if name.is_exact_str() => self.name.set(Some(name.clone())),
-            Some(name) => self.name.set(Some(name.to_str()?)),
+    pub(super) fn set_name(this: &Py<Self>, name: Option<&Obj>) -> PyResult<()> {
+        let name = match name {
+            None => None,
+            Some(name) if name.is_exact_str() => Some(name.clone()),
+            Some(name) => Some(name.to_str()?),
+        };
+        if name.is_none() {
+            this.number.set(next_number());
         }
+        #[cfg(Py_3_14)]
+        super::outside::show_name(
+            this.as_obj(),
+            match &name {
+                Some(name) => name.clone(),
+                None => Obj::int(this.number.get().cast_signed())?,
+            },
+        );
+        this.name.set(name);
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ pub fn methods() -> Methods<Task> {
         })
         .noargs(c"get_name", c"Return the name.", |this: &Py<Task>| this.name())
         .one(c"set_name", c"Set the name; it is made a str.", |this: &Py<Task>, name: &Obj| {
-            this.set_name(Some(name))
+            Task::set_name(this, Some(name))
         })
         .args(c"get_stack", GET_STACK, get_stack)
         .args(c"print_stack", PRINT_STACK, print_stack)

@@ -16,6 +16,8 @@
 
 mod create;
 mod methods;
+#[cfg(Py_3_14)]
+mod outside;
 mod registry;
 mod step;
 mod wrapper;
@@ -24,6 +26,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::asyncio::{Asyncio, names};
+use crate::combine::GatheringFuture;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
 use crate::ffi::native::{InitFn, ReprFn, TypeCell};
@@ -33,6 +36,9 @@ use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 
 pub use create::TaskArgs;
+#[cfg(Py_3_14)]
+pub use outside::prepare as find_fields_read_from_outside;
+pub use registry::settle;
 #[cfg(not(Py_3_14))]
 pub use registry::take_unregistered;
 pub use wrapper::TaskStep;
@@ -64,6 +70,10 @@ static WAKEUP: Global<WakeupFunction> = Global::new();
 #[derive(Debug)]
 struct WakeupFunction(Bindable<Task>);
 
+/// The class in `asyncio.Task`'s place while programs are accelerated: calling it
+/// makes a native task.
+static STAND_IN: Global<Obj> = Global::new();
+
 impl Task {
     /// Makes what tasks need; once, at import.
     pub fn prepare() {
@@ -71,6 +81,17 @@ impl Task {
             .set(WakeupFunction(Bindable::new(c"task_wakeup", |this: &Py<Self>, future: &Obj| {
                 Self::wakeup(this, future)
             })));
+    }
+
+    /// Says which class stands in for `asyncio.Task`; once.
+    pub fn set_stand_in(class: &Obj) {
+        STAND_IN.set(class.clone());
+    }
+
+    /// Whether calling this class makes exactly a native task.
+    #[inline]
+    pub fn is_made_by(class: &Obj) -> bool {
+        Py::<Self>::is_class(class) || STAND_IN.try_get().is_some_and(|own| class.is(own))
     }
 
     /// The function to be called with the future that the task waits for.
@@ -106,6 +127,16 @@ impl Task {
         let name = Obj::str(&format!("Task-{}", self.number.get()))?;
         self.name.set(Some(name.clone()));
         Ok(Some(name))
+    }
+
+    /// How many requests to cancel it there are.
+    pub fn cancels_requested(&self) -> u64 {
+        self.cancels_requested.get()
+    }
+
+    /// Nobody will be told if it dies before it has ended.
+    pub fn die_quietly(&self) {
+        self.log_destroy_pending.set(false);
     }
 
     fn finalize(this: &Py<Self>) {
@@ -153,11 +184,12 @@ impl Task {
     }
 }
 
-/// `waiter.cancel(msg=message)`.
-fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
+/// `waiter.cancel(msg=message)` of any future.
+pub fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
     match Awaited::from_exact(waiter) {
         Some(Awaited::Future(future)) => future.future().cancel(waiter, message.cloned()),
         Some(Awaited::Task(task)) => task.cancel(message),
+        Some(Awaited::Gathering(outer)) => GatheringFuture::cancel(&outer, message),
         None => {
             let none = Obj::none();
             let keyword = &Asyncio::get().msg_keyword;

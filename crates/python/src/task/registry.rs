@@ -6,9 +6,10 @@
 //! the interpreter keeps such a list itself.
 
 use crate::asyncio::Asyncio;
+use crate::event_loop::NativeLoop;
 #[cfg(not(Py_3_14))]
 use crate::ffi::roster::Roster;
-use crate::ffi::{Obj, Py, PyResult, Raised};
+use crate::ffi::{NativeType, Obj, Py, PyResult, Raised};
 
 use super::Task;
 
@@ -61,10 +62,44 @@ pub fn while_current<R>(
 ) -> PyResult<R> {
     enter(task, event_loop)?;
     let result = body();
-    match result {
-        Ok(value) => leave(task, event_loop).map(|()| value),
-        failed => finally(failed, || leave(task, event_loop)),
+    finally(result, || leave(task, event_loop))
+}
+
+/// The same for a step that a native loop makes, which then goes on to its next entry: that
+/// may be a step as well, so the task is left when it turns out not to be one ([`settle`]).
+#[inline]
+pub fn while_current_in_turn(
+    task: &Py<Task>,
+    event_loop: &Py<NativeLoop>,
+    body: impl FnOnce() -> PyResult<()>,
+) -> PyResult<()> {
+    // The former task may die here, before the step.
+    match event_loop.lingering.take() {
+        None => enter(task, event_loop.as_obj())?,
+        Some(former) if former.is(task.as_obj()) => {}
+        Some(_) => replace(task, event_loop.as_obj())?,
     }
+    let result = body();
+    // What is not told on the task's end may run Python code, which must not find it here.
+    if result.is_ok() && (task.core.is_pending() || task.ends_quietly()) {
+        event_loop.lingering.set(Some(task.as_obj().clone()));
+        return Ok(());
+    }
+    finally(result, || leave(task, event_loop.as_obj()))
+}
+
+/// Leaves the task whose step is over, before anything else runs than a step.
+#[inline]
+pub fn settle(event_loop: &Py<NativeLoop>) -> PyResult<()> {
+    if event_loop.lingering.is_some() { leave_last(event_loop) } else { Ok(()) }
+}
+
+#[cold]
+fn leave_last(event_loop: &Py<NativeLoop>) -> PyResult<()> {
+    let Some(last) = event_loop.lingering.take() else { return Ok(()) };
+    let Some(task) = Py::<Task>::from_instance(&last) else { return Ok(()) };
+    leave(task, event_loop.as_obj())
+        .or_else(|raised| event_loop.native_step_failed(raised, task, None))
 }
 
 /// `task` becomes the current one of its loop, unless there is one.
@@ -91,6 +126,13 @@ fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
     }
 }
 
+/// `task` becomes the current one of its loop; another one is.
+#[cfg(not(Py_3_14))]
+#[inline]
+fn replace(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
+    Asyncio::get().registry.current.dict_insert(event_loop, task.as_obj())
+}
+
 /// `task` becomes the current one of its loop, unless there is one.
 #[cfg(Py_3_14)]
 fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
@@ -101,6 +143,12 @@ fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
 #[cfg(Py_3_14)]
 fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
     Asyncio::get().registry.leave.call2(event_loop, task.as_obj()).map(drop)
+}
+
+/// `task` becomes the current one of its loop; another one is.
+#[cfg(Py_3_14)]
+fn replace(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
+    Asyncio::get().registry.swap_current.call2(event_loop, task.as_obj()).map(drop)
 }
 
 /// Runs `body`, the first step of a task that starts inside another one.

@@ -1,7 +1,7 @@
 //! A task's step: send into the coroutine, look at what it gives back.
 
 use crate::asyncio::{Asyncio, names};
-use crate::event_loop::Ready;
+use crate::event_loop::{NativeLoop, Ready};
 use crate::ffi::call::Sent;
 use crate::ffi::exception::runtime_error;
 use crate::ffi::{Obj, Py, PyResult, Raised};
@@ -28,6 +28,23 @@ impl Task {
 
     /// The future that the task waits for is done.
     pub fn wakeup(this: &Py<Self>, future: &Obj) -> PyResult<()> {
+        let exception = Self::exception_of(this, future)?;
+        Self::step(this, exception)
+    }
+
+    /// The same as an entry of the loop's queue.
+    #[inline]
+    pub fn wakeup_in_turn(
+        this: &Py<Self>,
+        event_loop: &Py<NativeLoop>,
+        future: &Obj,
+    ) -> PyResult<()> {
+        let exception = Self::exception_of(this, future)?;
+        Self::step_in_turn(this, event_loop, exception)
+    }
+
+    /// What the future that the task waits for has to throw.
+    fn exception_of(this: &Py<Self>, future: &Obj) -> PyResult<Option<Obj>> {
         #[cfg(Py_3_14)]
         Asyncio::get().registry.discard_awaited_by.call2(future, this.as_obj())?;
         let outcome = match Awaited::from_exact(future) {
@@ -38,13 +55,24 @@ impl Task {
             },
             None => future.call_method0(&names().result).map(drop).map_err(Raised::take),
         };
-        Self::step(this, outcome.err())
+        let _ = this;
+        Ok(outcome.err())
     }
 
     /// A step, as the current task of its loop.
     pub fn step(this: &Py<Self>, exception: Option<Obj>) -> PyResult<()> {
         let event_loop = this.core.event_loop()?;
         registry::while_current(this, &event_loop, || Self::run_coroutine(this, exception))
+    }
+
+    /// The same as an entry of the loop's queue.
+    #[inline]
+    pub fn step_in_turn(
+        this: &Py<Self>,
+        event_loop: &Py<NativeLoop>,
+        exception: Option<Obj>,
+    ) -> PyResult<()> {
+        registry::while_current_in_turn(this, event_loop, || Self::run_coroutine(this, exception))
     }
 
     pub(super) fn run_coroutine(this: &Py<Self>, exception: Option<Obj>) -> PyResult<()> {

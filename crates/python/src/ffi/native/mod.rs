@@ -194,6 +194,24 @@ impl<T: NativeType> Py<T> {
         unsafe { life::allocate(class, value) }
     }
 
+    /// Makes an instance of `class`, a Python class that extends the native type,
+    /// without calling its `__init__`.
+    pub fn new_in(class: &Obj, value: T) -> PyResult<Self> {
+        let native = T::cell().class();
+        // SAFETY: the object is alive, and a class before its bases are looked at.
+        let suits = unsafe {
+            py::PyType_Check(class.as_ptr()) == 1
+                && py::PyType_IsSubtype(class.as_ptr().cast(), native) == 1
+        };
+        if !suits {
+            return Err(super::error::Raised::type_error(
+                "not a class that extends the native one",
+            ));
+        }
+        // SAFETY: as just checked.
+        unsafe { life::allocate(class.as_ptr().cast(), value) }
+    }
+
     /// As any object.
     #[inline]
     pub fn as_obj(&self) -> &Obj {
@@ -214,6 +232,15 @@ impl<T: NativeType> Py<T> {
     pub(super) unsafe fn view(place: &*mut py::PyObject) -> &Self {
         // SAFETY: `Py` is a transparent non-null pointer.
         unsafe { &*ptr::from_ref(place).cast::<Self>() }
+    }
+
+    /// Takes an object to be an instance.
+    ///
+    /// # Safety
+    /// It is an instance of `T` or of a subclass.
+    #[inline]
+    pub(super) unsafe fn from_obj_unchecked(object: Obj) -> Self {
+        Self(object, PhantomData)
     }
 
     /// Whether `class` is the native type itself.

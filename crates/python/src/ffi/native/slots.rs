@@ -137,7 +137,11 @@ pub(super) unsafe extern "C" fn next<T: NativeType>(
         let Some(send) = T::SEND else { return ptr::null_mut() };
         // SAFETY: called with a live instance.
         let this = unsafe { Py::view(&object) };
-        method::to_ptr(sent_or_stop(send(this, &Obj::none())))
+        match send(this, &Obj::none()) {
+            // No value and no exception: the end, with `None`.
+            Ok(Sent::Returned(value)) if value.is_none() => ptr::null_mut(),
+            sent => method::to_ptr(sent_or_stop(sent)),
+        }
     })
 }
 

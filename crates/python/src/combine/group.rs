@@ -1,0 +1,260 @@
+//! `NativeTaskGroup`: the native half of `batuta.TaskGroup`.
+//!
+//! Role: making tasks and taking note of their ends. The Python class
+//! `TaskGroup(NativeTaskGroup, asyncio.TaskGroup)` has the rest from the interpreter,
+//! which finds its attributes here: a task that fails, or is made in an unusual way,
+//! is the interpreter's business.
+//!
+//! Thread: the loop's.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+#[cfg(Py_3_14)]
+use crate::asyncio::Asyncio;
+use crate::asyncio::names;
+use crate::event_loop::NativeLoop;
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::native::{InitFn, TypeCell};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor, context};
+use crate::future::{Awaited, Callback, HasFuture, State};
+use crate::task::{Task, TaskArgs};
+
+use super::Observer;
+use super::lookups::stock;
+
+/// The native half of a task group.
+#[derive(Debug, Default)]
+pub struct NativeTaskGroup {
+    pub(super) entered: Cell<bool>,
+    pub(super) exiting: Cell<bool>,
+    aborting: Cell<bool>,
+    pub(super) parent_cancel_requested: Cell<bool>,
+    pub(super) cancel_on_enter: Cell<bool>,
+    pub(super) event_loop: Slot,
+    pub(super) parent: Slot,
+    /// A set.
+    tasks: Slot,
+    pub(super) errors: Slot,
+    pub(super) base_error: Slot,
+    /// What `__aexit__` waits for.
+    pub(super) completed: Slot,
+}
+
+static TASK_GROUP: TypeCell = TypeCell::new();
+
+impl NativeTaskGroup {
+    fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
+        let [] = args.exactly("TaskGroup")?;
+        for flag in [
+            &this.entered,
+            &this.exiting,
+            &this.aborting,
+            &this.parent_cancel_requested,
+            &this.cancel_on_enter,
+        ] {
+            flag.set(false);
+        }
+        for slot in [&this.event_loop, &this.parent, &this.base_error, &this.completed] {
+            slot.set(None);
+        }
+        this.tasks.set(Some(Obj::set()?));
+        this.errors.set(Some(Obj::list(&[])?));
+        Ok(())
+    }
+
+    /// Whether a task has not ended.
+    pub(super) fn has_tasks(&self) -> PyResult<bool> {
+        self.tasks.get().map_or(Ok(false), |tasks| tasks.is_true())
+    }
+
+    /// Whether nothing has gone wrong so far.
+    pub(super) fn is_well(&self) -> PyResult<bool> {
+        Ok(!self.aborting.get()
+            && !self.parent_cancel_requested.get()
+            && !self.base_error.is_some()
+            && !self.errors.get_or_none().is_true()?)
+    }
+
+    /// The loop, if it makes native tasks, and the set of tasks, while tasks may be
+    /// made and nobody has replaced what is done when they end.
+    fn accepting(this: &Py<Self>) -> PyResult<Option<(Py<NativeLoop>, Obj)>> {
+        if !this.entered.get() || this.aborting.get() {
+            return Ok(None);
+        }
+        let (Some(event_loop), Some(tasks)) = (this.event_loop.get(), this.tasks.get()) else {
+            return Ok(None);
+        };
+        let Some(native) = Py::<NativeLoop>::from_instance(&event_loop) else { return Ok(None) };
+        if !tasks.is_set()
+            || (this.exiting.get() && !tasks.is_true()?)
+            || !NativeLoop::makes_native_tasks(native)?
+        {
+            return Ok(None);
+        }
+        let done = this.as_obj().getattr(&stock().names._on_task_done)?;
+        let ours = done.builtin_function().is_some_and(|(_, name)| name == c"_on_task_done");
+        Ok(ours.then(|| (native.clone(), tasks)))
+    }
+
+    /// `create_task(coro, *, name=None, context=None)`
+    pub fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let [coro] = args.positional() else {
+            return args.forward(&stock().group_create_task, this.as_obj());
+        };
+        let Some([name, context]) = args.only_known([&names().name, &names().context]) else {
+            return args.forward(&stock().group_create_task, this.as_obj());
+        };
+        let Some((event_loop, tasks)) = Self::accepting(this)? else {
+            return args.forward(&stock().group_create_task, this.as_obj());
+        };
+        let task = Task::make(&event_loop, coro, &TaskArgs { name, context, eager_start: false })?;
+        #[cfg(Py_3_14)]
+        Asyncio::get().registry.add_awaited_by.call2(task.as_obj(), &this.parent.get_or_none())?;
+        tasks.set_add(task.as_obj())?;
+        let observer = Callback::Observer(Observer::Group(this.clone()));
+        task.future().add_callback(task.as_obj(), observer)?;
+        Ok(task.into_obj())
+    }
+
+    /// A task has ended: told by the ready queue, in no context.
+    pub fn task_done(this: &Py<Self>, task: &Obj) -> PyResult<()> {
+        if Self::take_note(this, task)? {
+            return Ok(());
+        }
+        // The context that the interpreter would run it in is a copy of the one in
+        // which the task was made; the task's own began as such a copy.
+        let context = match Py::<Task>::from_exact(task) {
+            Some(task) => context::copy(&task.context())?,
+            None => context::copy_current()?,
+        };
+        context::run_in(&context, || stock().group_task_done.call2(this.as_obj(), task)).map(drop)
+    }
+
+    /// Takes note of the end of a task unless it has failed; says whether it did.
+    fn take_note(this: &Py<Self>, task: &Obj) -> PyResult<bool> {
+        let Some(ended) = Py::<Task>::from_exact(task) else { return Ok(false) };
+        match ended.future().state() {
+            State::Pending => return Ok(false),
+            State::Cancelled => {}
+            State::Finished => {
+                if ended.future().has_exception() {
+                    return Ok(false);
+                }
+            }
+        }
+        let Some(tasks) = this.tasks.get() else { return Ok(false) };
+        let completed = match this.completed.get() {
+            None => None,
+            Some(completed) => match Awaited::from_exact(&completed) {
+                Some(native) => Some(native),
+                None => return Ok(false),
+            },
+        };
+        tasks.set_discard(task)?;
+        #[cfg(Py_3_14)]
+        Asyncio::get().registry.discard_awaited_by.call2(task, &this.parent.get_or_none())?;
+        if let Some(completed) = completed
+            && completed.core().is_pending()
+            && !tasks.is_true()?
+        {
+            completed.core().set_result(completed.as_obj(), &Obj::bool(true))?;
+        }
+        Ok(true)
+    }
+}
+
+fn set_flag(flag: &Cell<bool>, value: &Obj) -> PyResult<()> {
+    flag.set(value.is_true()?);
+    Ok(())
+}
+
+fn set_slot(slot: &Slot, value: &Obj) {
+    slot.set(value.non_none().cloned());
+}
+
+impl NativeType for NativeTaskGroup {
+    const NAME: &'static CStr = c"batuta._batuta.NativeTaskGroup";
+    const DOC: &'static CStr = c"Tasks of a batuta.TaskGroup.";
+    const SUBCLASSABLE: bool = true;
+    const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
+    const INIT: Option<InitFn<Self>> = Some(Self::init);
+
+    fn cell() -> &'static TypeCell {
+        &TASK_GROUP
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [
+            &self.event_loop,
+            &self.parent,
+            &self.tasks,
+            &self.errors,
+            &self.base_error,
+            &self.completed,
+        ] {
+            visitor.slot(slot);
+        }
+    }
+
+    fn clear(&self) {
+        for slot in [
+            &self.event_loop,
+            &self.parent,
+            &self.tasks,
+            &self.errors,
+            &self.base_error,
+            &self.completed,
+        ] {
+            slot.set(None);
+        }
+    }
+
+    fn methods() -> Methods<Self> {
+        Methods::new().one(
+            c"_on_task_done",
+            c"Take note of a task that has ended.",
+            |this: &Py<Self>, task: &Obj| {
+                if Self::take_note(this, task)? {
+                    return Ok(Obj::none());
+                }
+                stock().group_task_done.call2(this.as_obj(), task)
+            },
+        )
+    }
+
+    fn properties() -> Properties<Self> {
+        macro_rules! flag {
+            ($properties:expr, $name:literal, $field:ident) => {
+                $properties.get_set(
+                    $name,
+                    |this: &Py<Self>| Ok(this.$field.get()),
+                    |this: &Py<Self>, value: &Obj| set_flag(&this.$field, value),
+                )
+            };
+        }
+        macro_rules! slot {
+            ($properties:expr, $name:literal, $field:ident) => {
+                $properties.get_set(
+                    $name,
+                    |this: &Py<Self>| Ok(this.$field.get()),
+                    |this: &Py<Self>, value: &Obj| {
+                        set_slot(&this.$field, value);
+                        Ok(())
+                    },
+                )
+            };
+        }
+        let flags = flag!(Properties::new(), c"_entered", entered);
+        let flags = flag!(flags, c"_exiting", exiting);
+        let flags = flag!(flags, c"_aborting", aborting);
+        let flags = flag!(flags, c"_parent_cancel_requested", parent_cancel_requested);
+        let flags = flag!(flags, c"_cancel_on_enter", cancel_on_enter);
+        let slots = slot!(flags, c"_loop", event_loop);
+        let slots = slot!(slots, c"_parent_task", parent);
+        let slots = slot!(slots, c"_tasks", tasks);
+        let slots = slot!(slots, c"_errors", errors);
+        let slots = slot!(slots, c"_base_error", base_error);
+        slot!(slots, c"_on_completed_fut", completed)
+    }
+}

@@ -1,0 +1,145 @@
+//! What is looked up of the interpreter's `asyncio.tasks` and its neighbours, once at
+//! import.
+
+use crate::ffi::gil::Global;
+use crate::ffi::module::import;
+use crate::ffi::names::{Name, declare_names};
+use crate::ffi::{Obj, PyResult};
+
+declare_names! {
+    /// Attribute and keyword names.
+    pub struct Names {
+        _cancel_message, _cancelling, _log_destroy_pending, _make_cancelled_error, _on_task_done,
+        _on_timeout, _state, _task, cancelled, cancelling, create_future, delay, fut,
+        remove_done_callback, result, return_exceptions, timeout, when,
+    }
+}
+
+/// The interpreter's own functions.
+#[derive(Debug)]
+pub struct Lookups {
+    /// Interned names.
+    pub names: Names,
+    /// `asyncio.isfuture`.
+    pub isfuture: Obj,
+    /// `asyncio.futures._get_loop`.
+    pub get_loop: Obj,
+    get_running_loop: Obj,
+    running_loop_or_raise: Obj,
+    #[cfg(Py_3_14)]
+    current_task: Obj,
+    /// The name of the function that makes futures of what can be awaited, in
+    /// `asyncio.tasks`: 3.11 has one of its own for `gather`.
+    pub ensure_future: Name,
+    /// `asyncio.gather`.
+    pub gather: Obj,
+    /// `asyncio.sleep`.
+    pub sleep: Obj,
+    /// `math.isnan`.
+    #[cfg(Py_3_13)]
+    pub isnan: Obj,
+    /// `asyncio.wait_for`.
+    pub wait_for: Obj,
+    /// `asyncio.TimeoutError`.
+    #[cfg(not(Py_3_12))]
+    pub timeout_error: Obj,
+    /// `asyncio.timeout`.
+    pub timeout: Obj,
+    /// `asyncio.timeout_at`.
+    pub timeout_at: Obj,
+    /// `asyncio.Timeout`.
+    pub stock_timeout: Obj,
+    /// `asyncio.Timeout.__aenter__`.
+    pub timeout_enter: Obj,
+    /// `asyncio.Timeout.__aexit__`.
+    pub timeout_exit: Obj,
+    /// `asyncio.Timeout.reschedule`.
+    pub timeout_reschedule: Obj,
+    /// The members of `asyncio.timeouts._State`: created, entered, expiring, expired,
+    /// exited.
+    pub timeout_states: [Obj; 5],
+    /// `asyncio.TaskGroup.__aenter__`.
+    pub group_enter: Obj,
+    /// `asyncio.TaskGroup.__aexit__`.
+    pub group_exit: Obj,
+    /// `asyncio.TaskGroup.create_task`.
+    pub group_create_task: Obj,
+    /// `asyncio.TaskGroup._on_task_done`.
+    pub group_task_done: Obj,
+}
+
+static LOOKUPS: Global<Lookups> = Global::new();
+
+/// Looks everything up.
+pub fn load() -> PyResult<()> {
+    let native = import(c"_asyncio")?;
+    let tasks = import(c"asyncio.tasks")?;
+    let futures = import(c"asyncio.futures")?;
+    let group = import(c"asyncio.taskgroups")?.attr(c"TaskGroup")?;
+    let timeouts = import(c"asyncio.timeouts")?;
+    let timeout = timeouts.attr(c"Timeout")?;
+    let states = timeouts.attr(c"_State")?;
+    let ensure_future = if cfg!(Py_3_12) { c"ensure_future" } else { c"_ensure_future" };
+    LOOKUPS.set(Lookups {
+        names: Names::intern()?,
+        isfuture: futures.attr(c"isfuture")?,
+        get_loop: futures.attr(c"_get_loop")?,
+        get_running_loop: native.attr(c"_get_running_loop")?,
+        running_loop_or_raise: native.attr(c"get_running_loop")?,
+        #[cfg(Py_3_14)]
+        current_task: native.attr(c"current_task")?,
+        ensure_future: Name::intern(ensure_future)?,
+        gather: tasks.attr(c"gather")?,
+        sleep: tasks.attr(c"sleep")?,
+        #[cfg(Py_3_13)]
+        isnan: import(c"math")?.attr(c"isnan")?,
+        wait_for: tasks.attr(c"wait_for")?,
+        #[cfg(not(Py_3_12))]
+        timeout_error: import(c"asyncio.exceptions")?.attr(c"TimeoutError")?,
+        timeout: timeouts.attr(c"timeout")?,
+        timeout_at: timeouts.attr(c"timeout_at")?,
+        timeout_enter: timeout.attr(c"__aenter__")?,
+        timeout_exit: timeout.attr(c"__aexit__")?,
+        timeout_reschedule: timeout.attr(c"reschedule")?,
+        stock_timeout: timeout,
+        timeout_states: [
+            states.attr(c"CREATED")?,
+            states.attr(c"ENTERED")?,
+            states.attr(c"EXPIRING")?,
+            states.attr(c"EXPIRED")?,
+            states.attr(c"EXITED")?,
+        ],
+        group_enter: group.attr(c"__aenter__")?,
+        group_exit: group.attr(c"__aexit__")?,
+        group_create_task: group.attr(c"create_task")?,
+        group_task_done: group.attr(c"_on_task_done")?,
+    });
+    Ok(())
+}
+
+/// The interpreter's own functions.
+#[inline]
+pub fn stock() -> &'static Lookups {
+    LOOKUPS.get()
+}
+
+/// The loop that runs in this thread.
+pub fn running_loop() -> PyResult<Option<Obj>> {
+    Ok(stock().get_running_loop.call0()?.non_none().cloned())
+}
+
+/// The loop that runs in this thread; an error if there is none.
+#[inline]
+pub fn running_loop_or_raise() -> PyResult<Obj> {
+    stock().running_loop_or_raise.call0()
+}
+
+/// The task that the loop runs.
+#[inline]
+pub fn current_task(event_loop: &Obj) -> PyResult<Option<Obj>> {
+    #[cfg(Py_3_14)]
+    let found = stock().current_task.call1(event_loop).map(Some)?;
+    #[cfg(not(Py_3_14))]
+    let found = crate::asyncio::Asyncio::get().registry.current.dict_get(event_loop)?;
+    Ok(found.filter(|task| !task.is_none()))
+}

@@ -1,0 +1,92 @@
+//! Waiting for several things, and for a time: `gather`, `TaskGroup`, and their kin.
+//!
+//! Role: what these do often is native; what they do when something goes wrong is
+//! the interpreter's own, where it can be. A native future that is watched from here
+//! calls nothing when it is done: its [`Observer`] is an entry of the ready queue, in
+//! the place where a handle would stand, so the order is asyncio's.
+//!
+//! On loops that are not Batuta's, and with futures that are not native, everything
+//! goes through their public methods.
+//!
+//! Thread: the loop's.
+
+mod alarm;
+mod child;
+mod deadline;
+mod gather;
+mod gathering;
+mod group;
+mod group_coroutines;
+mod lookups;
+mod observer;
+mod sleep;
+mod timeout;
+#[cfg(Py_3_12)]
+mod wait_for;
+#[cfg(not(Py_3_12))]
+#[path = "wait_for_311.rs"]
+mod wait_for;
+
+use crate::coroutine::{Coroutine, Routine};
+use crate::ffi::module::{add, new_class};
+use crate::ffi::native::define;
+use crate::ffi::{Obj, PyResult};
+
+use lookups::stock;
+
+pub use alarm::Alarm;
+pub use gathering::GatheringFuture;
+pub use group::NativeTaskGroup;
+pub use observer::Observer;
+pub use timeout::NativeTimeout;
+
+/// Puts the classes and functions into the module; `native` is `_asyncio`.
+pub fn fill(module: &Obj, native: &Obj) -> PyResult<()> {
+    lookups::load()?;
+    GatheringFuture::prepare();
+    #[cfg(not(Py_3_12))]
+    Observer::prepare();
+    let class = define::<GatheringFuture>(Some(&native.attr(c"Future")?))?;
+    add(module, c"_GatheringFuture", &class)?;
+    add(module, c"NativeTaskGroup", &task_group()?)?;
+    add(module, c"Timeout", &timeout_class()?)?;
+    routine::<sleep::Sleep>()?;
+    routine::<wait_for::WaitFor>()?;
+    let stock = stock();
+    add(module, c"gather", &stock.gather.native_function(gather::gather)?)?;
+    add(module, c"sleep", &stock.sleep.native_function(sleep::sleep)?)?;
+    add(module, c"wait_for", &stock.wait_for.native_function(wait_for::wait_for)?)?;
+    add(module, c"timeout", &stock.timeout.native_function(timeout::timeout)?)?;
+    add(module, c"timeout_at", &stock.timeout_at.native_function(timeout::timeout_at)?)
+}
+
+fn routine<R: Routine>() -> PyResult<Obj> {
+    define::<Coroutine<R>>(None)
+}
+
+fn task_group() -> PyResult<Obj> {
+    routine::<group_coroutines::Enter>()?;
+    routine::<group_coroutines::Exit>()?;
+    let class = define::<NativeTaskGroup>(None)?;
+    let stock = stock();
+    let create_task = stock.group_create_task.native_method(NativeTaskGroup::create_task)?;
+    class.set_attr(c"create_task", &create_task)?;
+    class.set_attr(c"__aenter__", &stock.group_enter.native_method(group_coroutines::aenter)?)?;
+    class.set_attr(c"__aexit__", &stock.group_exit.native_method(group_coroutines::aexit)?)?;
+    Ok(class)
+}
+
+/// `Timeout`: the native half before the interpreter's own class.
+fn timeout_class() -> PyResult<Obj> {
+    routine::<timeout::Enter>()?;
+    routine::<timeout::Exit>()?;
+    let half = define::<NativeTimeout>(None)?;
+    let stock = stock();
+    half.set_attr(c"__aenter__", &stock.timeout_enter.native_method(NativeTimeout::aenter)?)?;
+    half.set_attr(c"__aexit__", &stock.timeout_exit.native_method(NativeTimeout::aexit)?)?;
+    let reschedule = stock.timeout_reschedule.native_method(NativeTimeout::reschedule)?;
+    half.set_attr(c"reschedule", &reschedule)?;
+    let class = new_class("Timeout", &[half, stock.stock_timeout.clone()])?;
+    timeout::set_class(class.clone());
+    Ok(class)
+}

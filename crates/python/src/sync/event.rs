@@ -1,0 +1,180 @@
+//! `batuta.Event`'s native base.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use crate::coroutine::{Coroutine, Routine, Step};
+use crate::ffi::method::{Methods, Properties};
+use crate::ffi::native::{InitFn, TypeCell, define};
+use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+
+use super::binding::{self, Binding, Bound};
+use super::deque::Deque;
+use super::lookups::Lookups;
+use super::waiter::{self, HasWaiters};
+
+/// A flag to wait for.
+#[derive(Debug, Default)]
+pub struct NativeEvent {
+    binding: Binding,
+    waiters: Deque,
+    value: Cell<bool>,
+}
+
+static EVENT: TypeCell = TypeCell::new();
+static EVENT_WAIT: TypeCell = TypeCell::new();
+
+/// Gives the class its coroutine methods.
+pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
+    define::<Coroutine<Wait>>(None)?;
+    let stock = Lookups::get().locks.attr(c"Event")?;
+    let wait = stock.attr(c"wait")?.native_method(|this: &Py<NativeEvent>, args: &Args<'_>| {
+        args.only_self("Event.wait")?;
+        this.wait()
+    })?;
+    class.set_attr(c"wait", &wait)?;
+    Ok(class)
+}
+
+impl Py<NativeEvent> {
+    /// The coroutine that waits for the flag.
+    pub fn wait(&self) -> PyResult<Obj> {
+        Coroutine::make(Wait { event: Held::from(self), waiter: Slot::default() })
+    }
+}
+
+impl NativeEvent {
+    /// Raises the flag and wakes everybody.
+    pub fn set(&self) -> PyResult<()> {
+        if self.value.replace(true) {
+            return Ok(());
+        }
+        self.waiters.visit(|waiter| {
+            if !waiter::is_done(waiter)? {
+                waiter::wake(waiter, &Obj::bool(true))?;
+            }
+            Ok(false)
+        })
+    }
+
+    /// Lowers the flag.
+    pub fn unset(&self) {
+        self.value.set(false);
+    }
+}
+
+impl Bound for NativeEvent {
+    fn binding(&self) -> &Binding {
+        &self.binding
+    }
+}
+
+impl HasWaiters for NativeEvent {
+    fn waiters(&self) -> &Deque {
+        &self.waiters
+    }
+}
+
+impl NativeType for NativeEvent {
+    const NAME: &'static CStr = c"batuta._batuta.NativeEvent";
+    const DOC: &'static CStr = c"The native base of batuta.Event.";
+    const SUBCLASSABLE: bool = true;
+    const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
+    const INIT: Option<InitFn<Self>> = Some(|this, args| {
+        args.only_self("Event.__init__")?;
+        this.waiters.clear();
+        this.value.set(false);
+        Ok(())
+    });
+
+    fn cell() -> &'static TypeCell {
+        &EVENT
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.binding.traverse(visitor);
+        self.waiters.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        self.binding.clear();
+        self.waiters.clear();
+    }
+
+    fn methods() -> Methods<Self> {
+        Methods::new()
+            .noargs(c"is_set", c"Return True if the flag is up.", |this: &Py<Self>| {
+                Ok(this.value.get())
+            })
+            .noargs(c"set", c"Raise the flag and wake all that wait.", |this: &Py<Self>| this.set())
+            .noargs(c"clear", c"Lower the flag.", |this: &Py<Self>| {
+                this.unset();
+                Ok(())
+            })
+    }
+
+    fn properties() -> Properties<Self> {
+        let properties = waiter::properties(binding::properties(Properties::new()));
+        properties.get_set(
+            c"_value",
+            |this: &Py<Self>| Ok(this.value.get()),
+            |this: &Py<Self>, value: &Obj| {
+                this.value.set(value.is_true()?);
+                Ok(())
+            },
+        )
+    }
+}
+
+/// `Event.wait()`
+#[derive(Debug)]
+pub struct Wait {
+    event: Held<NativeEvent>,
+    waiter: Slot,
+}
+
+impl Routine for Wait {
+    const TYPE: &'static CStr = c"batuta._batuta.EventWait";
+
+    fn cell() -> &'static TypeCell {
+        &EVENT_WAIT
+    }
+
+    fn qualname(&self) -> &'static str {
+        "Event.wait"
+    }
+
+    #[inline]
+    fn begin(&self, _: &Py<Coroutine<Self>>) -> PyResult<Step> {
+        let Some(event) = self.event.get() else { return Err(Raised::gone()) };
+        if event.value.get() {
+            return Ok(Step::Done(Obj::bool(true)));
+        }
+        let future = event.binding.create_future(event.as_obj())?;
+        event.waiters.push(&future)?;
+        self.waiter.set(Some(future.clone()));
+        Ok(Step::Wait(future))
+    }
+
+    #[inline]
+    fn resume(&self, _: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step> {
+        if let (Some(event), Some(future)) = (self.event.get(), self.waiter.get()) {
+            event.waiters.remove(&future)?;
+        }
+        match outcome {
+            Ok(_) => Ok(Step::Done(Obj::bool(true))),
+            Err(exception) => Err(Raised::restore(exception)),
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(self.event.slot());
+        visitor.slot(&self.waiter);
+    }
+
+    #[inline]
+    fn clear(&self) {
+        self.waiter.set(None);
+        self.event.release();
+    }
+}

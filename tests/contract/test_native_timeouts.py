@@ -1,0 +1,611 @@
+"""`sleep()`, `timeout()`, `timeout_at()` and `wait_for()`, the interpreter's and the native
+ones, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import decimal
+import fractions
+import gc
+import inspect
+import math
+import sys
+import time
+import weakref
+from typing import Any
+
+import pytest
+from batuta import _batuta
+
+from contract.combining import (
+    Witness,
+    both,
+    dies,
+    leaves_the_memory_as_it_was,
+    looks_like,
+)
+from loops import Run
+
+pytestmark = both()
+
+
+async def answer(value: object = 42) -> object:
+    return value
+
+
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+# sleep
+
+
+def test_a_sleep_lasts_as_long_as_it_should(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for delay in (0.02, fractions.Fraction(1, 50)):
+            begin = loop.time()
+            assert await aio.sleep(delay, "result") == "result"
+            assert loop.time() - begin >= delay
+
+    run(main)
+
+
+def test_no_time_is_one_turn(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for delay in (0, -1, 0.0, -math.inf, decimal.Decimal(0)):
+            order: list[str] = []
+            loop.call_soon(order.append, "first")
+            loop.call_soon(loop.call_soon, order.append, "second")
+            assert await aio.sleep(delay, result=order) is order
+            assert order == ["first"]
+            await asyncio.sleep(0)
+            assert order == ["first", "second"]
+
+    run(main)
+
+
+def test_sleepers_wake_in_the_order_of_their_times(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        order: list[int] = []
+
+        async def sleeps(number: int, delay: float) -> None:
+            await aio.sleep(delay)
+            order.append(number)
+
+        await asyncio.gather(*[sleeps(n, d) for n, d in enumerate([0.02, 0.001, 0.01, 0.001])])
+        assert order == [1, 3, 2, 0]
+
+    run(main)
+
+
+def test_a_sleep_ends_a_turn_after_its_time(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        order: list[str] = []
+        sleeper = asyncio.create_task(aio.sleep(0.01))
+        await asyncio.sleep(0)
+        when = loop.time() + 0.01
+        sleeper.add_done_callback(lambda _: order.append("sleeper"))
+        loop.call_at(when, lambda: (order.append("timer"), loop.call_soon(order.append, "soon")))
+        time.sleep(0.03)
+        await sleeper
+        await asyncio.sleep(0)
+        assert order == ["timer", "soon", "sleeper"]
+
+    run(main)
+
+
+def test_a_cancelled_sleep_leaves_no_timer(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        sleeper = asyncio.create_task(aio.sleep(3600))
+        await asyncio.sleep(0)
+        sleeper.cancel("enough")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await sleeper
+        assert caught.value.args == ("enough",)
+        assert not [handle for handle in loop._scheduled if not handle.cancelled()]
+
+    run(main)
+
+
+def test_an_endless_sleep_can_be_cancelled(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        sleeper = asyncio.create_task(aio.sleep(1e9))
+        await aio.sleep(0.001)
+        assert not sleeper.done()
+        sleeper.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeper
+
+    run(main)
+
+
+def test_wrong_delays(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(TypeError):
+            await aio.sleep("1")
+        with pytest.raises(TypeError):
+            await aio.sleep(None)
+        if sys.version_info >= (3, 13):
+            with pytest.raises(ValueError, match="Invalid delay: NaN"):
+                await aio.sleep(math.nan)
+        for wrong in (lambda: aio.sleep(), lambda: aio.sleep(1, 2, 3), lambda: aio.sleep(1, x=2)):
+            with pytest.raises(TypeError, match=r"sleep\(\)"):
+                wrong()
+
+    run(main)
+
+
+def test_without_a_loop_it_says_so(aio: Any) -> None:
+    for coroutine in (aio.sleep(1), aio.wait_for(None, 1)):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            coroutine.send(None)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        aio.timeout(1)
+
+
+def test_a_sleep_is_a_coroutine(aio: Any) -> None:
+    coroutine = aio.sleep(0, "result")
+    assert inspect.isawaitable(coroutine)
+    assert asyncio.iscoroutine(coroutine)
+    assert repr(coroutine).startswith("<coroutine object sleep at 0x")
+    assert coroutine.__qualname__ == "sleep"
+    assert coroutine.send(None) is None
+    with pytest.raises(StopIteration) as stopped:
+        coroutine.send(None)
+    assert stopped.value.value == "result"
+    with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+        coroutine.send(None)
+    with pytest.warns(RuntimeWarning, match="coroutine 'sleep' was never awaited"):
+        aio.sleep(0)
+        gc.collect()
+
+
+def test_a_patched_timer_is_used(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        delays: list[float] = []
+        original = loop.call_later
+
+        def spy(delay: float, callback: Any, *args: Any, **keywords: Any) -> Any:
+            delays.append(delay)
+            return original(0, callback, *args, **keywords)
+
+        loop.call_later = spy
+        try:
+            assert await aio.sleep(1234, "soon") == "soon"
+        finally:
+            del loop.call_later
+        assert delays == [1234]
+
+    run(main)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_contexts_stay_apart(run: Run, aio: Any, debug: bool) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable")
+
+    async def main() -> None:
+        async def sleeps(number: int) -> int:
+            variable.set(number)
+            await aio.sleep(0.001)
+            async with aio.timeout(10):
+                await aio.sleep(0)
+            await aio.wait_for(aio.sleep(0), 10)
+            return variable.get()
+
+        assert await asyncio.gather(*[sleeps(n) for n in range(5)]) == list(range(5))
+
+    run(main, debug=debug)
+
+
+# timeout
+
+
+def test_a_timeout_in_time(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        async with aio.timeout(10) as timeout:
+            assert isinstance(timeout, asyncio.Timeout)
+            assert before + 10 <= timeout.when() <= loop.time() + 10
+            assert repr(timeout) == f"<Timeout [active] when={round(timeout.when(), 3)}>"
+            await asyncio.sleep(0)
+        assert not timeout.expired()
+        assert repr(timeout) == "<Timeout [finished]>"
+        for state in ("created", "active", "expiring", "expired", "finished"):
+            assert repr(timeout._state).startswith("<_State.")
+            assert any(member.value == state for member in type(timeout._state))
+
+    run(main)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_timeout_that_expires(run: Run, aio: Any, debug: bool) -> None:
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        timeout = aio.timeout(0.01)
+        assert repr(timeout) == "<Timeout [created]>"
+        with pytest.raises(TimeoutError) as caught:
+            async with timeout:
+                await forever()
+        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        assert timeout.expired()
+        assert repr(timeout) == "<Timeout [expired]>"
+        assert task.cancelling() == 0
+
+    run(main, debug=debug)
+
+
+@pytest.mark.parametrize("delay", [0, -1])
+def test_a_timeout_of_no_time_expires_at_the_next_wait(run: Run, aio: Any, delay: float) -> None:
+    async def main() -> None:
+        order: list[str] = []
+        with pytest.raises(TimeoutError):
+            async with aio.timeout(delay):
+                order.append("inside")
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                order.append("too far")
+        assert order == ["inside"]
+        async with aio.timeout(delay) as timeout:
+            pass
+        assert not timeout.expired()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    run(main)
+
+
+def test_no_timeout(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        async with aio.timeout(None) as timeout:
+            assert timeout.when() is None
+            assert repr(timeout) == "<Timeout [active] when=None>"
+        async with aio.timeout_at(None):
+            pass
+
+    run(main)
+
+
+def test_rescheduling(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        timeout = aio.timeout_at(loop.time() + 3600)
+        with pytest.raises(RuntimeError, match="Timeout has not been entered"):
+            timeout.reschedule(1)
+        with pytest.raises(TimeoutError):
+            async with timeout:
+                timeout.reschedule(None)
+                assert timeout.when() is None
+                when = loop.time() + 0.01
+                timeout.reschedule(when)
+                assert timeout.when() == when
+                await forever()
+        assert loop.time() >= when
+        with pytest.raises(RuntimeError, match="Cannot change state of expired Timeout"):
+            timeout.reschedule(1)
+
+    run(main)
+
+
+def test_a_timeout_is_entered_once_and_by_a_task(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        timeout = aio.timeout(10)
+        async with timeout:
+            with pytest.raises(RuntimeError, match="Timeout has already been entered"):
+                async with timeout:
+                    pass
+
+        caught: list[BaseException] = []
+
+        def outside() -> None:
+            try:
+                aio.timeout(10).__aenter__().send(None)
+            except RuntimeError as exc:
+                caught.append(exc)
+
+        asyncio.get_running_loop().call_soon(outside)
+        await asyncio.sleep(0)
+        assert str(caught[0]) == "Timeout should be used inside a task"
+
+    run(main)
+
+
+def test_a_cancellation_from_outside_is_no_timeout(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        async def waits() -> None:
+            async with aio.timeout(0.01):
+                try:
+                    await forever()
+                finally:
+                    # The time is over, and the task is cancelled from outside as well.
+                    task.cancel()
+
+        task = asyncio.create_task(waits())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(main)
+
+
+def test_another_exception_goes_through_a_timeout(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with aio.timeout(10):
+                raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError) as caught:
+            async with aio.timeout(0.001):
+                try:
+                    await forever()
+                except asyncio.CancelledError:
+                    raise ZeroDivisionError from None
+        context = caught.value.__context__
+        if sys.version_info >= (3, 13):
+            assert isinstance(context, TimeoutError)
+        else:
+            assert isinstance(context, asyncio.CancelledError)
+
+    run(main)
+
+
+def test_the_inner_of_two_timeouts_expires(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        async with aio.timeout(10) as outer:
+            with pytest.raises(TimeoutError):
+                async with aio.timeout(0.001) as inner:
+                    await forever()
+        assert inner.expired()
+        assert not outer.expired()
+
+    run(main)
+
+
+def test_who_asks_for_the_handle_gets_one(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with aio.timeout(0.01) as timeout:
+                handle = timeout._timeout_handler
+                assert isinstance(handle, asyncio.TimerHandle)
+                assert timeout._timeout_handler is handle
+                assert handle.when() == timeout.when()
+                await forever()
+        async with aio.timeout(3600) as timeout:
+            handle = timeout._timeout_handler
+        assert handle.cancelled()
+
+    run(main)
+
+
+# wait_for
+
+
+@pytest.mark.parametrize("limit", [None, 10, 10.0, fractions.Fraction(10)])
+def test_wait_for_in_time(run: Run, aio: Any, limit: Any) -> None:
+    async def main() -> None:
+        assert await aio.wait_for(answer(), limit) == 42
+        assert await aio.wait_for(asyncio.sleep(0.001, "x"), timeout=limit) == "x"
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_result, "future")
+        assert await aio.wait_for(fut=future, timeout=limit) == "future"
+        assert await aio.wait_for(future, limit) == "future"
+        with pytest.raises(ZeroDivisionError):
+            await aio.wait_for(divides(), limit)
+
+    async def divides() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    run(main)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_wait_for_too_long(run: Run, aio: Any, debug: bool) -> None:
+    async def main() -> None:
+        cancelled: list[str] = []
+
+        async def waits() -> None:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+                cancelled.append("inner")
+                raise
+
+        with pytest.raises(TimeoutError) as caught:
+            await aio.wait_for(waits(), 0.01)
+        assert cancelled == ["inner"]
+        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        future = asyncio.get_running_loop().create_future()
+        with pytest.raises(TimeoutError):
+            await aio.wait_for(future, 0.01)
+        assert future.cancelled()
+
+    run(main, debug=debug)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 0.0])
+def test_wait_for_no_time(run: Run, aio: Any, limit: float) -> None:
+    async def main() -> None:
+        begun: list[str] = []
+
+        async def begins() -> None:
+            begun.append("begun")
+
+        with pytest.raises(TimeoutError):
+            await aio.wait_for(begins(), limit)
+        assert begun == []
+        done = asyncio.get_running_loop().create_future()
+        done.set_result("done")
+        assert await aio.wait_for(done, limit) == "done"
+
+    run(main)
+
+
+def test_who_suppresses_the_cancellation_of_a_wait_for_returns(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        async def stubborn() -> str:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                return "stubborn"
+            return "never"
+
+        async def wrong() -> str:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                raise KeyError("wrong") from None
+            return "never"
+
+        assert await aio.wait_for(stubborn(), 0.001) == "stubborn"
+        with pytest.raises(KeyError):
+            await aio.wait_for(wrong(), 0.001)
+
+    run(main)
+
+
+def test_cancelling_a_wait_for_cancels_what_it_waits_for(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        seen: list[tuple[object, ...]] = []
+
+        async def waits() -> None:
+            try:
+                await forever()
+            except asyncio.CancelledError as exc:
+                seen.append(exc.args)
+                raise
+
+        task = asyncio.create_task(aio.wait_for(waits(), 3600))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel("why")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert seen == [("why",) if sys.version_info >= (3, 12) else ()]
+        assert task.cancelled()
+
+    run(main)
+
+
+def test_wrong_arguments_of_wait_for(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        for wrong in (
+            lambda: aio.wait_for(),
+            lambda: aio.wait_for(None),
+            lambda: aio.wait_for(None, 1, 2),
+            lambda: aio.wait_for(None, 1, loop=None),
+        ):
+            with pytest.raises(TypeError, match=r"wait_for\(\)"):
+                wrong()
+        with pytest.raises(TypeError):
+            await aio.wait_for(7, 1)
+
+    run(main)
+
+
+def test_a_wait_for_leaves_no_timer(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        await aio.wait_for(answer(), 3600)
+        async with aio.timeout(3600):
+            pass
+        assert not [handle for handle in loop._scheduled if not handle.cancelled()]
+        if isinstance(loop, _batuta.NativeLoop):
+            # Nor does anything else hold what was waited with.
+            witness = Witness()
+            reference = weakref.ref(witness)
+            await aio.wait_for(answer(witness), 3600)
+            del witness
+            gc.collect()
+            assert reference() is None
+
+    run(main)
+
+
+def test_they_look_like_stocks(aio: Any) -> None:
+    for name in ("sleep", "wait_for", "timeout", "timeout_at"):
+        looks_like(getattr(aio, name), getattr(asyncio, name))
+    for name in ("__aenter__", "__aexit__", "reschedule"):
+        looks_like(getattr(aio.Timeout, name), getattr(asyncio.Timeout, name))
+
+
+# Life and death
+
+
+def test_they_let_go_of_what_they_waited_for(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        async def sleeps(witness: Witness) -> None:
+            assert await aio.sleep(0.001, witness) is witness
+
+        async def waits(witness: Witness) -> None:
+            assert await aio.wait_for(answer(witness), 10) is witness
+
+        async def fails(witness: Witness) -> None:
+            async def raises() -> None:
+                raise ValueError(witness)
+
+            with pytest.raises(ValueError):
+                await aio.wait_for(raises(), 10)
+
+        async def expires(witness: Witness) -> None:
+            async def holds() -> object:
+                await forever()
+                return witness
+
+            with pytest.raises(TimeoutError):
+                await aio.wait_for(holds(), 0.001)
+            with pytest.raises(TimeoutError):
+                async with aio.timeout(0.001):
+                    await holds()
+
+        for make in (sleeps, waits, fails, expires):
+            await dies(make)
+
+    run(main)
+
+
+def test_cycles_are_collected(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        # Nobody but the cycle itself holds the coroutines.
+        for make in (lambda it: aio.sleep(0, it), lambda it: aio.wait_for(it[0], None)):
+            witness = Witness()
+            reference = weakref.ref(witness)
+            box: list[Any] = [asyncio.get_running_loop().create_future(), witness]
+            coroutine = make(box)
+            coroutine.send(None)
+            box.append(coroutine)
+            box[0].add_done_callback(box.append)
+            del box, witness, coroutine
+            gc.collect()
+            assert reference() is None
+
+    run(main)
+
+
+def test_many_leave_the_memory_as_it_was(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        async def round_of(count: int) -> None:
+            for _ in range(count):
+                await aio.sleep(0)
+                await aio.wait_for(answer(), 10)
+                async with aio.timeout(10):
+                    pass
+            for _ in range(count // 100):
+                sleepers = [asyncio.create_task(aio.sleep(3600)) for _ in range(10)]
+                await asyncio.sleep(0)
+                for sleeper in sleepers:
+                    sleeper.cancel()
+                await asyncio.wait(sleepers)
+
+        await leaves_the_memory_as_it_was(round_of)
+
+    run(main)
