@@ -100,6 +100,22 @@ impl Obj {
             .map(drop)
     }
 
+    /// `self[key] = value`, for a dict and a key that it does not have; says whether it has not.
+    /// A key whose value is `value` already counts as there.
+    #[cfg(not(Py_3_14))]
+    #[inline]
+    pub fn dict_insert_new(&self, key: &Obj, value: &Obj) -> PyResult<bool> {
+        // SAFETY: all are alive; the dict has one value more afterwards, or as many.
+        unsafe {
+            let references = py::Py_REFCNT(value.as_ptr());
+            let found = py::PyDict_SetDefault(self.as_ptr(), key.as_ptr(), value.as_ptr());
+            if found.is_null() {
+                return Err(Raised::already_set());
+            }
+            Ok(found == value.as_ptr() && py::Py_REFCNT(found) > references)
+        }
+    }
+
     /// `del self[key]`, for a dict.
     #[cfg(not(Py_3_14))]
     #[inline]

@@ -107,11 +107,9 @@ fn leave_last(event_loop: &Py<NativeLoop>) -> PyResult<()> {
 #[inline]
 fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
     let registry = &Asyncio::get().registry;
-    if registry.current.dict_get(event_loop)?.is_some() {
-        // Raises, in asyncio's words.
-        return registry.enter.call2(event_loop, task.as_obj()).map(drop);
-    }
-    registry.current.dict_insert(event_loop, task.as_obj())
+    let free = registry.current.dict_insert_new(event_loop, task.as_obj())?;
+    // Raises, in asyncio's words.
+    if free { Ok(()) } else { registry.enter.call2(event_loop, task.as_obj()).map(drop) }
 }
 
 /// No task is the current one of the loop any more; `task` has been.
@@ -149,6 +147,18 @@ fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
 #[cfg(Py_3_14)]
 fn replace(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
     Asyncio::get().registry.swap_current.call2(event_loop, task.as_obj()).map(drop)
+}
+
+/// The call graph shall show that `task` waits for `future`.
+#[cfg(Py_3_14)]
+pub fn waits(task: &Py<Task>, future: &Obj) -> PyResult<()> {
+    Asyncio::get().registry.add_awaited_by.call2(future, task.as_obj()).map(drop)
+}
+
+/// The call graph shall show it no longer.
+#[cfg(Py_3_14)]
+pub fn waits_no_longer(task: &Py<Task>, future: &Obj) -> PyResult<()> {
+    Asyncio::get().registry.discard_awaited_by.call2(future, task.as_obj()).map(drop)
 }
 
 /// Runs `body`, the first step of a task that starts inside another one.

@@ -28,8 +28,9 @@ impl Task {
 
     /// The future that the task waits for is done.
     pub fn wakeup(this: &Py<Self>, future: &Obj) -> PyResult<()> {
-        let exception = Self::exception_of(this, future)?;
-        Self::step(this, exception)
+        #[cfg(Py_3_14)]
+        registry::waits_no_longer(this, future)?;
+        Self::step(this, exception_of(future))
     }
 
     /// The same as an entry of the loop's queue.
@@ -39,24 +40,9 @@ impl Task {
         event_loop: &Py<NativeLoop>,
         future: &Obj,
     ) -> PyResult<()> {
-        let exception = Self::exception_of(this, future)?;
-        Self::step_in_turn(this, event_loop, exception)
-    }
-
-    /// What the future that the task waits for has to throw.
-    fn exception_of(this: &Py<Self>, future: &Obj) -> PyResult<Option<Obj>> {
         #[cfg(Py_3_14)]
-        Asyncio::get().registry.discard_awaited_by.call2(future, this.as_obj())?;
-        let outcome = match Awaited::from_exact(future) {
-            Some(awaited) => match awaited.core().outcome() {
-                Ok(Outcome::Result(_)) => Ok(()),
-                Ok(Outcome::Exception(exception)) => Err(exception),
-                Err(raised) => Err(raised.take()),
-            },
-            None => future.call_method0(&names().result).map(drop).map_err(Raised::take),
-        };
-        let _ = this;
-        Ok(outcome.err())
+        registry::waits_no_longer(this, future)?;
+        Self::step_in_turn(this, event_loop, exception_of(future))
     }
 
     /// A step, as the current task of its loop.
@@ -204,13 +190,27 @@ impl Task {
     fn wait_for(&self, this: &Py<Self>, yielded: &Obj) -> PyResult<()> {
         self.waiter.set(Some(yielded.clone()));
         #[cfg(Py_3_14)]
-        Asyncio::get().registry.add_awaited_by.call2(yielded, this.as_obj())?;
+        registry::waits(this, yielded)?;
         let _ = this;
         if self.must_cancel.get() && cancel_waiter(yielded, self.core.cancel_message().as_ref())? {
             self.must_cancel.set(false);
         }
         Ok(())
     }
+}
+
+/// What a future that is done has to throw into the task that waited for it.
+#[inline]
+fn exception_of(future: &Obj) -> Option<Obj> {
+    let outcome = match Awaited::from_exact(future) {
+        Some(awaited) => match awaited.core().outcome() {
+            Ok(Outcome::Result(_)) => Ok(()),
+            Ok(Outcome::Exception(exception)) => Err(exception),
+            Err(raised) => Err(raised.take()),
+        },
+        None => future.call_method0(&names().result).map(drop).map_err(Raised::take),
+    };
+    outcome.err()
 }
 
 /// The coroutine is told at the next step that it did something wrong.
