@@ -49,7 +49,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     {
         let base = events.attr(c"_ThreadSafeHandle")?;
         let handle = define::<handle::ThreadSafeHandle>(Some(&base))?;
-        add(module, c"ThreadSafeHandle", &handle)?;
+        add(module, c"_ThreadSafeHandle", &handle)?;
     }
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
