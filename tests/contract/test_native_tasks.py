@@ -574,6 +574,7 @@ def test_tasks_and_futures_made_one_after_another_have_nothing_of_each_other(run
                 future.set_result(number)
             assert await task == number
             del made, task, future
+        await asyncio.sleep(0)
         gc.collect()
         assert [reference() for reference in references] == [None] * len(references)
 
