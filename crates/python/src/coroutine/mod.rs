@@ -133,6 +133,11 @@ impl<R: Routine> Coroutine<R> {
         &self.routine
     }
 
+    /// The routine.
+    pub fn routine(&self) -> &R {
+        &self.routine
+    }
+
     /// `coroutine.send(value)`
     #[inline]
     fn send(this: &Py<Self>, value: &Obj) -> PyResult<Sent> {
