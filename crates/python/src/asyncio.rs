@@ -26,11 +26,14 @@ declare_names! {
 
 /// The interpreter's asyncio.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each one a difference between releases")]
 pub struct Asyncio {
     /// Interned names.
     pub names: Names,
     /// `asyncio.tasks`.
     pub tasks: Obj,
+    /// `asyncio.tasks.__dict__`.
+    tasks_dict: Obj,
     /// `"Task"`.
     pub task_name: Name,
     /// `_asyncio.Task`.
@@ -68,10 +71,19 @@ pub struct Asyncio {
     /// Whether a second `__init__`, and a context that is none, are refused, as from
     /// 3.15 on.
     pub checks_init: bool,
+    /// Whether `create_task` hands all keywords to the task, `eager_start` too, as from
+    /// 3.13.3 on.
+    pub creates_eager_tasks: bool,
     /// `asyncio.iscoroutine`.
     pub iscoroutine: Obj,
     /// `asyncio.get_event_loop`, the native one.
     pub get_event_loop: Obj,
+    /// `asyncio.get_running_loop`, the native one.
+    pub get_running_loop: Obj,
+    /// `asyncio._get_running_loop`, the native one.
+    pub get_running_loop_or_none: Obj,
+    /// Under which the thread's dict has the running loop.
+    pub running_loop_key: Name,
     /// `asyncio.base_futures._future_repr`.
     pub future_repr: Obj,
     /// `asyncio.base_tasks`.
@@ -149,6 +161,12 @@ impl Registry {
 /// `sys.hexversion` of the first release whose futures convert `StopIteration`.
 const FIRST_TO_CONVERT: i64 = if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f0 };
 
+/// Whether a Python function takes `**keywords`.
+fn takes_all_keywords(function: &Obj) -> PyResult<bool> {
+    const CO_VARKEYWORDS: i64 = 8;
+    Ok(function.attr(c"__code__")?.attr(c"co_flags")?.to_i64()? & CO_VARKEYWORDS != 0)
+}
+
 static ASYNCIO: Global<Asyncio> = Global::new();
 
 impl Asyncio {
@@ -164,6 +182,7 @@ impl Asyncio {
         ASYNCIO.set(Self {
             names: Names::intern()?,
             tasks: import(c"asyncio.tasks")?,
+            tasks_dict: import(c"asyncio.tasks")?.attr(c"__dict__")?,
             task_name: Name::intern(c"Task")?,
             task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
@@ -180,9 +199,15 @@ impl Asyncio {
             cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
             invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
             converts_stop_iteration: version >= FIRST_TO_CONVERT,
+            creates_eager_tasks: takes_all_keywords(
+                &base_events.attr(c"BaseEventLoop")?.attr(c"create_task")?,
+            )?,
             checks_init: version >= 0x030f_0000,
             iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
             get_event_loop: native.attr(c"get_event_loop")?,
+            get_running_loop: native.attr(c"get_running_loop")?,
+            get_running_loop_or_none: native.attr(c"_get_running_loop")?,
+            running_loop_key: Name::intern(c"__asyncio_running_event_loop__")?,
             future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,
             base_tasks: import(c"asyncio.base_tasks")?,
             registry: Registry::load(&native)?,
@@ -199,6 +224,15 @@ impl Asyncio {
             base_events,
         });
         Ok(())
+    }
+
+    /// What `asyncio.tasks.Task` is now.
+    #[inline]
+    pub fn task_class(&self) -> PyResult<Obj> {
+        match self.tasks_dict.dict_get(self.task_name.as_obj())? {
+            Some(class) => Ok(class),
+            None => self.tasks.getattr(&self.task_name),
+        }
     }
 
     /// The interpreter's asyncio.

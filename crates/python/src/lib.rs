@@ -49,7 +49,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     {
         let base = events.attr(c"_ThreadSafeHandle")?;
         let handle = define::<handle::ThreadSafeHandle>(Some(&base))?;
-        add(module, c"ThreadSafeHandle", &handle)?;
+        add(module, c"_ThreadSafeHandle", &handle)?;
     }
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
@@ -101,6 +101,15 @@ fn fill(module: &Obj) -> PyResult<()> {
         c"_set_task_stand_in",
         c"Say which class, when called, makes a Task; once.",
         set_task_stand_in,
+    )?;
+    add_function(
+        module,
+        c"_forget_running_loop",
+        c"Forget which loop runs: for the child of a fork.",
+        |_| {
+            event_loop::NativeLoop::forget_running();
+            Ok(Obj::none())
+        },
     )?;
     add_function(
         module,

@@ -1,6 +1,7 @@
 //! What is looked up of the interpreter's `asyncio.tasks` and its neighbours, once at
 //! import.
 
+use crate::asyncio::Asyncio;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
@@ -24,8 +25,6 @@ pub struct Lookups {
     pub isfuture: Obj,
     /// `asyncio.futures._get_loop`.
     pub get_loop: Obj,
-    get_running_loop: Obj,
-    running_loop_or_raise: Obj,
     #[cfg(Py_3_14)]
     current_task: Obj,
     /// The name of the function that makes futures of what can be awaited, in
@@ -72,7 +71,6 @@ static LOOKUPS: Global<Lookups> = Global::new();
 
 /// Looks everything up.
 pub fn load() -> PyResult<()> {
-    let native = import(c"_asyncio")?;
     let tasks = import(c"asyncio.tasks")?;
     let futures = import(c"asyncio.futures")?;
     let group = import(c"asyncio.taskgroups")?.attr(c"TaskGroup")?;
@@ -84,10 +82,8 @@ pub fn load() -> PyResult<()> {
         names: Names::intern()?,
         isfuture: futures.attr(c"isfuture")?,
         get_loop: futures.attr(c"_get_loop")?,
-        get_running_loop: native.attr(c"_get_running_loop")?,
-        running_loop_or_raise: native.attr(c"get_running_loop")?,
         #[cfg(Py_3_14)]
-        current_task: native.attr(c"current_task")?,
+        current_task: import(c"_asyncio")?.attr(c"current_task")?,
         ensure_future: Name::intern(ensure_future)?,
         gather: tasks.attr(c"gather")?,
         sleep: tasks.attr(c"sleep")?,
@@ -123,23 +119,26 @@ pub fn stock() -> &'static Lookups {
     LOOKUPS.get()
 }
 
-/// The loop that runs in this thread.
-pub fn running_loop() -> PyResult<Option<Obj>> {
-    Ok(stock().get_running_loop.call0()?.non_none().cloned())
-}
-
-/// The loop that runs in this thread; an error if there is none.
-#[inline]
-pub fn running_loop_or_raise() -> PyResult<Obj> {
-    stock().running_loop_or_raise.call0()
+/// What `asyncio.tasks.current_task` says, if a program has replaced that function: tasks
+/// written in Python are known to functions written in Python only.
+#[cfg(Py_3_14)]
+fn current_task_of_others(event_loop: &Obj) -> PyResult<Option<Obj>> {
+    let function = Asyncio::get().tasks.attr(c"current_task")?;
+    if function.is(&stock().current_task) {
+        return Ok(None);
+    }
+    function.call1(event_loop).map(Some)
 }
 
 /// The task that the loop runs.
 #[inline]
 pub fn current_task(event_loop: &Obj) -> PyResult<Option<Obj>> {
     #[cfg(Py_3_14)]
-    let found = stock().current_task.call1(event_loop).map(Some)?;
+    let found = match stock().current_task.call1(event_loop)? {
+        none if none.is_none() => current_task_of_others(event_loop)?,
+        task => Some(task),
+    };
     #[cfg(not(Py_3_14))]
-    let found = crate::asyncio::Asyncio::get().registry.current.dict_get(event_loop)?;
+    let found = Asyncio::get().registry.current.dict_get(event_loop)?;
     Ok(found.filter(|task| !task.is_none()))
 }

@@ -127,6 +127,13 @@ impl Obj {
         unsafe { py::Py_TYPE(self.as_ptr()) }
     }
 
+    /// Whether the object's type extends `class` directly.
+    #[inline]
+    pub fn is_of_child_of(&self, class: *mut py::PyTypeObject) -> bool {
+        // SAFETY: an object keeps its type alive; an address is compared.
+        unsafe { (*self.type_ptr()).tp_base == class }
+    }
+
     /// Whether the object's type is exactly `class`.
     #[inline]
     pub fn is_exactly(&self, class: &Self) -> bool {
