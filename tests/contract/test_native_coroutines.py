@@ -55,6 +55,7 @@ def test_it_is_a_coroutine_to_everybody(
     assert repr(coroutine).startswith(f"<coroutine object {name} at 0x")
     assert coroutine.cr_running is False
     assert coroutine.cr_origin is None
+    assert weakref.ref(coroutine)() is coroutine
     coroutine.close()
 
 
