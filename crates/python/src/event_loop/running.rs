@@ -12,13 +12,16 @@
 use std::cell::RefCell;
 
 use crate::asyncio::Asyncio;
-use crate::ffi::{Obj, Py, PyResult, gil};
+#[cfg(not(Py_3_14))]
+use crate::ffi::gil;
+use crate::ffi::{Obj, Py, PyResult};
 
 use super::NativeLoop;
 
 #[derive(Debug)]
 struct Note {
     event_loop: Py<NativeLoop>,
+    #[cfg(not(Py_3_14))]
     entry: Option<Obj>,
 }
 
@@ -32,8 +35,11 @@ pub(super) struct Running(Option<Note>);
 
 impl Running {
     pub(super) fn begin(this: &Py<NativeLoop>) -> Self {
-        let entry = gil::thread_entry(&Asyncio::get().running_loop_key);
-        let note = Note { event_loop: this.clone(), entry };
+        let note = Note {
+            event_loop: this.clone(),
+            #[cfg(not(Py_3_14))]
+            entry: gil::thread_entry(&Asyncio::get().running_loop_key),
+        };
         Self(RUNNING.replace(Some(note)))
     }
 }
