@@ -26,6 +26,7 @@ declare_names! {
 
 /// The interpreter's asyncio.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts about the running version")]
 pub struct Asyncio {
     /// Interned names.
     pub names: Names,
