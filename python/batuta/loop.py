@@ -46,6 +46,9 @@ _SSLProtocol: Any = sslproto.SSLProtocol
 if TYPE_CHECKING:
     _Ts = TypeVarTuple("_Ts")
 
+# asyncio says in a forked child that no loop runs.
+os.register_at_fork(after_in_child=_batuta._forget_running_loop)
+
 _NATIVE_RUN_ONCE = _batuta.NativeLoop._run_once
 
 # Looked up once: a program (or `batuta.install()`) may replace the name later.

@@ -458,3 +458,24 @@ def test_native_tasks_of_a_native_group_have_no_handle(run: Run, aio: Any) -> No
             assert (handles == []) == (native and isinstance(group, _batuta.NativeTaskGroup))
 
     run(main)
+
+
+def test_what_is_done_at_the_end_may_be_changed_on_the_instance(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        ended: list[object] = []
+        async with aio.TaskGroup() as group:
+            first = group.create_task(answer())
+            original = group._on_task_done
+
+            def spy(task: Any) -> None:
+                ended.append(task)
+                original(task)
+
+            group._on_task_done = spy
+            second = group.create_task(answer())
+            del group._on_task_done
+            third = group.create_task(answer())
+        assert ended == [second]
+        assert [task.result() for task in (first, second, third)] == [42] * 3
+
+    run(main)

@@ -546,3 +546,36 @@ def test_a_call_soon_replaced_later_is_called_for_futures_that_exist(run: Run) -
         assert not seen
 
     run(main)
+
+
+def test_tasks_and_futures_made_one_after_another_have_nothing_of_each_other(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        references: list[weakref.ref[Any]] = []
+        for number in range(50):
+            task: Any = loop.create_task(answer(number))
+            future: Any = loop.create_future()
+            for made in (task, future):
+                assert not hasattr(made, "first")
+                assert not hasattr(made, "other")
+                if number % 3 == 0:
+                    made.first = made.second = []
+                elif number % 3 == 1:
+                    made.other = number
+                if number % 2:
+                    references.append(weakref.ref(made))
+            assert task.get_name() != f"name {number - 1}"
+            if number % 5 == 0:
+                task.set_name(f"name {number}")
+            if number % 7 == 0:
+                future.set_exception(ValueError(number))
+                assert isinstance(future.exception(), ValueError)
+            else:
+                future.set_result(number)
+            assert await task == number
+            del made, task, future
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [reference() for reference in references] == [None] * len(references)
+
+    run(main)

@@ -26,12 +26,14 @@ declare_names! {
 
 /// The interpreter's asyncio.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts about the running version")]
+#[expect(clippy::struct_excessive_bools, reason = "each one a difference between releases")]
 pub struct Asyncio {
     /// Interned names.
     pub names: Names,
     /// `asyncio.tasks`.
     pub tasks: Obj,
+    /// `asyncio.tasks.__dict__`.
+    tasks_dict: Obj,
     /// `"Task"`.
     pub task_name: Name,
     /// `_asyncio.Task`.
@@ -76,6 +78,13 @@ pub struct Asyncio {
     pub iscoroutine: Obj,
     /// `asyncio.get_event_loop`, the native one.
     pub get_event_loop: Obj,
+    /// `asyncio.get_running_loop`, the native one.
+    pub get_running_loop: Obj,
+    /// `asyncio._get_running_loop`, the native one.
+    pub get_running_loop_or_none: Obj,
+    /// Under which the thread's dict has the running loop.
+    #[cfg(not(Py_3_14))]
+    pub running_loop_key: Name,
     /// `asyncio.base_futures._future_repr`.
     pub future_repr: Obj,
     /// `asyncio.base_tasks`.
@@ -174,6 +183,7 @@ impl Asyncio {
         ASYNCIO.set(Self {
             names: Names::intern()?,
             tasks: import(c"asyncio.tasks")?,
+            tasks_dict: import(c"asyncio.tasks")?.attr(c"__dict__")?,
             task_name: Name::intern(c"Task")?,
             task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
@@ -196,6 +206,10 @@ impl Asyncio {
             checks_init: version >= 0x030f_0000,
             iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
             get_event_loop: native.attr(c"get_event_loop")?,
+            get_running_loop: native.attr(c"get_running_loop")?,
+            get_running_loop_or_none: native.attr(c"_get_running_loop")?,
+            #[cfg(not(Py_3_14))]
+            running_loop_key: Name::intern(c"__asyncio_running_event_loop__")?,
             future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,
             base_tasks: import(c"asyncio.base_tasks")?,
             registry: Registry::load(&native)?,
@@ -212,6 +226,15 @@ impl Asyncio {
             base_events,
         });
         Ok(())
+    }
+
+    /// What `asyncio.tasks.Task` is now.
+    #[inline]
+    pub fn task_class(&self) -> PyResult<Obj> {
+        match self.tasks_dict.dict_get(self.task_name.as_obj())? {
+            Some(class) => Ok(class),
+            None => self.tasks.getattr(&self.task_name),
+        }
     }
 
     /// The interpreter's asyncio.

@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::asyncio::{Asyncio, names};
-use crate::event_loop::NativeLoop;
+use crate::coroutine;
+use crate::event_loop::{NativeLoop, running_loop};
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::future::{Awaited, Callback};
 use crate::task::{Task, TaskArgs};
 
 #[cfg(Py_3_14)]
 use super::lookups::current_task;
-use super::lookups::{running_loop, stock};
+use super::lookups::stock;
 use super::{GatheringFuture, Observer, child};
 
 /// `gather(*coros_or_futures, return_exceptions=False)`.
@@ -47,14 +48,20 @@ pub fn gather(args: &Args<'_>) -> PyResult<Obj> {
 /// The task that a coroutine becomes on the loop, if that is a native one straight away.
 #[cfg(not(Py_3_12))]
 pub fn make_task(event_loop: &Py<NativeLoop>, awaitable: &Obj) -> PyResult<Option<Py<Task>>> {
-    if !awaitable.is_coroutine_object() || !NativeLoop::makes_native_tasks(event_loop)? {
+    if !is_coroutine(awaitable) || !NativeLoop::makes_native_tasks(event_loop)? {
         return Ok(None);
     }
     Task::make(event_loop, awaitable, &TaskArgs::default()).map(Some)
 }
 
+/// Whether it is a coroutine, of those kinds that are known by their types.
+#[inline]
+fn is_coroutine(object: &Obj) -> bool {
+    object.is_coroutine_object() || coroutine::is_native(object)
+}
+
 fn is_future(object: &Obj) -> PyResult<bool> {
-    if object.is_coroutine_object() {
+    if is_coroutine(object) {
         return Ok(false);
     }
     Ok(Awaited::from_exact(object).is_some() || stock().isfuture.call1(object)?.is_true()?)
@@ -126,7 +133,7 @@ impl Gather {
     }
 
     fn ensure_future(&self, awaitable: &Obj) -> PyResult<Obj> {
-        if awaitable.is_coroutine_object() {
+        if is_coroutine(awaitable) {
             if let Some(maker) = &self.maker {
                 let task = Task::make(maker, awaitable, &TaskArgs::default())?;
                 // The caller cannot hold it, so its loss is not the caller's fault.

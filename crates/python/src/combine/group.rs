@@ -9,13 +9,14 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::num::NonZeroU32;
 
 #[cfg(Py_3_14)]
 use crate::asyncio::Asyncio;
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{InitFn, TypeCell};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor, context};
 use crate::future::{Awaited, Callback, HasFuture, State};
 use crate::task::{Task, TaskArgs};
@@ -39,6 +40,8 @@ pub struct NativeTaskGroup {
     pub(super) base_error: Slot,
     /// What `__aexit__` waits for.
     pub(super) completed: Slot,
+    /// The version of its class in which `_on_task_done` was found to be the native one.
+    original: Cell<Option<NonZeroU32>>,
 }
 
 static TASK_GROUP: TypeCell = TypeCell::new();
@@ -92,9 +95,27 @@ impl NativeTaskGroup {
         {
             return Ok(None);
         }
-        let done = this.as_obj().getattr(&stock().names._on_task_done)?;
-        let ours = done.builtin_function().is_some_and(|(_, name)| name == c"_on_task_done");
-        Ok(ours.then(|| (native.clone(), tasks)))
+        Ok(Self::takes_note_natively(this)?.then(|| (native.clone(), tasks)))
+    }
+
+    /// Whether nobody has replaced `_on_task_done` of this group or in its class.
+    #[inline]
+    fn takes_note_natively(this: &Py<Self>) -> PyResult<bool> {
+        let version = this.as_obj().class_version();
+        if version.is_some() && version == this.original.get() {
+            return Ok(true);
+        }
+        let found = this.as_obj().getattr(&stock().names._on_task_done)?;
+        let ours = found.is_builtin_of(this.as_obj());
+        this.original.set(if ours { this.as_obj().class_version() } else { None });
+        Ok(ours)
+    }
+
+    /// An attribute of the group was set or deleted.
+    fn assigned(this: &Py<Self>, name: &Obj) {
+        if name.is(stock().names._on_task_done.as_obj()) {
+            this.original.set(None);
+        }
     }
 
     /// `create_task(coro, *, name=None, context=None)`
@@ -179,6 +200,7 @@ impl NativeType for NativeTaskGroup {
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(Self::init);
+    const ASSIGNED: Option<AssignedFn<Self>> = Some(Self::assigned);
 
     fn cell() -> &'static TypeCell {
         &TASK_GROUP

@@ -9,12 +9,13 @@ use std::ffi::CStr;
 
 use crate::asyncio::{Asyncio, names};
 use crate::coroutine::{Coroutine, Routine, Step};
+use crate::event_loop::running_loop_or_raise;
 use crate::ffi::call::Sent;
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::NativeTaskGroup;
-use super::lookups::{current_task, running_loop_or_raise, stock};
+use super::lookups::{current_task, stock};
 
 /// `__aenter__`
 pub fn aenter(this: &Py<NativeTaskGroup>, args: &Args<'_>) -> PyResult<Obj> {

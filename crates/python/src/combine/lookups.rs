@@ -25,8 +25,6 @@ pub struct Lookups {
     pub isfuture: Obj,
     /// `asyncio.futures._get_loop`.
     pub get_loop: Obj,
-    get_running_loop: Obj,
-    running_loop_or_raise: Obj,
     #[cfg(Py_3_14)]
     current_task: Obj,
     /// The name of the function that makes futures of what can be awaited, in
@@ -73,7 +71,6 @@ static LOOKUPS: Global<Lookups> = Global::new();
 
 /// Looks everything up.
 pub fn load() -> PyResult<()> {
-    let native = import(c"_asyncio")?;
     let tasks = import(c"asyncio.tasks")?;
     let futures = import(c"asyncio.futures")?;
     let group = import(c"asyncio.taskgroups")?.attr(c"TaskGroup")?;
@@ -85,10 +82,8 @@ pub fn load() -> PyResult<()> {
         names: Names::intern()?,
         isfuture: futures.attr(c"isfuture")?,
         get_loop: futures.attr(c"_get_loop")?,
-        get_running_loop: native.attr(c"_get_running_loop")?,
-        running_loop_or_raise: native.attr(c"get_running_loop")?,
         #[cfg(Py_3_14)]
-        current_task: native.attr(c"current_task")?,
+        current_task: import(c"_asyncio")?.attr(c"current_task")?,
         ensure_future: Name::intern(ensure_future)?,
         gather: tasks.attr(c"gather")?,
         sleep: tasks.attr(c"sleep")?,
@@ -122,17 +117,6 @@ pub fn load() -> PyResult<()> {
 #[inline]
 pub fn stock() -> &'static Lookups {
     LOOKUPS.get()
-}
-
-/// The loop that runs in this thread.
-pub fn running_loop() -> PyResult<Option<Obj>> {
-    Ok(stock().get_running_loop.call0()?.non_none().cloned())
-}
-
-/// The loop that runs in this thread; an error if there is none.
-#[inline]
-pub fn running_loop_or_raise() -> PyResult<Obj> {
-    stock().running_loop_or_raise.call0()
 }
 
 /// What `asyncio.tasks.current_task` says, if a program has replaced that function: tasks

@@ -27,7 +27,7 @@ mod wait_for;
 #[path = "wait_for_311.rs"]
 mod wait_for;
 
-use crate::coroutine::{Coroutine, Routine};
+use crate::coroutine;
 use crate::ffi::module::{add, new_class};
 use crate::ffi::native::define;
 use crate::ffi::{Obj, PyResult};
@@ -50,8 +50,8 @@ pub fn fill(module: &Obj, native: &Obj) -> PyResult<()> {
     add(module, c"_GatheringFuture", &class)?;
     add(module, c"NativeTaskGroup", &task_group()?)?;
     add(module, c"Timeout", &timeout_class()?)?;
-    routine::<sleep::Sleep>()?;
-    routine::<wait_for::WaitFor>()?;
+    coroutine::define::<sleep::Sleep>()?;
+    coroutine::define::<wait_for::WaitFor>()?;
     let stock = stock();
     add(module, c"gather", &stock.gather.native_function(gather::gather)?)?;
     add(module, c"sleep", &stock.sleep.native_function(sleep::sleep)?)?;
@@ -60,13 +60,9 @@ pub fn fill(module: &Obj, native: &Obj) -> PyResult<()> {
     add(module, c"timeout_at", &stock.timeout_at.native_function(timeout::timeout_at)?)
 }
 
-fn routine<R: Routine>() -> PyResult<Obj> {
-    define::<Coroutine<R>>(None)
-}
-
 fn task_group() -> PyResult<Obj> {
-    routine::<group_coroutines::Enter>()?;
-    routine::<group_coroutines::Exit>()?;
+    coroutine::define::<group_coroutines::Enter>()?;
+    coroutine::define::<group_coroutines::Exit>()?;
     let class = define::<NativeTaskGroup>(None)?;
     let stock = stock();
     let create_task = stock.group_create_task.native_method(NativeTaskGroup::create_task)?;
@@ -78,8 +74,8 @@ fn task_group() -> PyResult<Obj> {
 
 /// `Timeout`: the native half before the interpreter's own class.
 fn timeout_class() -> PyResult<Obj> {
-    routine::<timeout::Enter>()?;
-    routine::<timeout::Exit>()?;
+    coroutine::define::<timeout::Enter>()?;
+    coroutine::define::<timeout::Exit>()?;
     let half = define::<NativeTimeout>(None)?;
     let stock = stock();
     half.set_attr(c"__aenter__", &stock.timeout_enter.native_method(NativeTimeout::aenter)?)?;

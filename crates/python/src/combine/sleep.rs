@@ -11,13 +11,13 @@ use batuta_engine::timers::TimerKey;
 
 use crate::asyncio::{Asyncio, names};
 use crate::coroutine::{Coroutine, Routine, Step};
-use crate::event_loop::NativeLoop;
+use crate::event_loop::{NativeLoop, running_loop_or_raise};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::Future;
 
 use super::Alarm;
-use super::lookups::{running_loop_or_raise, stock};
+use super::lookups::stock;
 
 /// A `sleep()`.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use batuta_engine::clock::Instant;
 
 use crate::asyncio::names;
 use crate::coroutine::{Coroutine, Routine, Step};
-use crate::event_loop::{NativeLoop, Past};
+use crate::event_loop::{NativeLoop, Past, running_loop_or_raise};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{InitFn, TypeCell};
@@ -17,7 +17,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::Alarm;
 use super::deadline::{Deadline, State};
-use super::lookups::{running_loop_or_raise, stock};
+use super::lookups::stock;
 
 /// The native half of a timeout.
 #[derive(Debug, Default)]

@@ -9,14 +9,14 @@ use std::ffi::CStr;
 use batuta_engine::clock::Instant;
 
 use crate::coroutine::{Coroutine, Routine, Step};
-use crate::event_loop::NativeLoop;
+use crate::event_loop::{NativeLoop, running_loop_or_raise};
 use crate::ffi::call::Sent;
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::Alarm;
 use super::deadline::{Deadline, State};
-use super::lookups::{running_loop_or_raise, stock};
+use super::lookups::stock;
 
 /// A `wait_for()`.
 #[derive(Debug)]

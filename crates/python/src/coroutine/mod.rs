@@ -32,6 +32,7 @@
 //! methods that return them: callables that look like the `async def` functions
 //! whose place they take.
 
+mod base;
 mod object;
 mod origin;
 
@@ -46,6 +47,7 @@ use crate::ffi::native::{CallFn, TypeCell};
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::Awaited;
 
+pub use base::{define, is_native};
 pub use origin::{load, track};
 
 /// What a routine does next.
@@ -128,7 +130,6 @@ impl<R: Routine> Coroutine<R> {
     }
 
     /// The routine.
-    #[cfg(Py_3_12)]
     pub fn routine(&self) -> &R {
         &self.routine
     }

@@ -19,6 +19,7 @@ mod originals;
 mod ready;
 mod report;
 mod run;
+mod running;
 mod schedule;
 
 use std::cell::{Cell, RefCell};
@@ -45,6 +46,7 @@ pub use fds::{Owner, Side};
 use originals::Originals;
 pub use originals::Past;
 pub use ready::{Due, Ready};
+pub use running::{running_loop, running_loop_or_raise};
 
 /// What the loop has of the system: gone after `close()`.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! The run loop: turns of poll, timers, callbacks.
 
-use std::cell::Cell;
-
 use batuta_engine::clock::Instant;
 use batuta_engine::driver::{Driver, Event};
 use rustix::io::Errno;
@@ -12,35 +10,10 @@ use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 use crate::task::{Task, settle};
 
+use super::running::Running;
 use super::{Due, Io, NativeLoop, Owner, Ready};
 
-thread_local! {
-    /// The address of the loop whose turns this thread runs; none is 0.
-    static RUNNING: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Notes which loop runs, and at its end which one ran before.
-struct Running(usize);
-
-impl Running {
-    fn begin(this: &Py<NativeLoop>) -> Self {
-        Self(RUNNING.replace(this.as_obj().as_ptr().addr()))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        RUNNING.set(self.0);
-    }
-}
-
 impl NativeLoop {
-    /// Whether this thread runs the loop's turns, so that it is the running loop.
-    #[inline]
-    pub fn runs_here(this: &Py<Self>) -> bool {
-        RUNNING.get() == this.as_obj().as_ptr().addr()
-    }
-
     /// Runs turns until `stop()`.
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
         let _running = Running::begin(this);

@@ -101,7 +101,7 @@ impl NativeLoop {
             return Ok(false);
         }
         let asyncio = Asyncio::get();
-        let class = asyncio.tasks.getattr(&asyncio.task_name)?;
+        let class = asyncio.task_class()?;
         Ok(class.is(&asyncio.task) || Task::is_made_by(&class))
     }
 
@@ -217,7 +217,7 @@ impl NativeLoop {
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
-            let class = asyncio.tasks.getattr(&asyncio.task_name)?;
+            let class = asyncio.task_class()?;
             if class.is(&asyncio.task) || Task::is_made_by(&class) {
                 let eager_start = eager.map_or(Ok(false), Obj::is_true)?;
                 let keywords = TaskArgs { name, context, eager_start };

@@ -6,6 +6,10 @@ use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
 use super::exit::{self, surviving};
+#[cfg(not(Py_3_14))]
+use super::names::Name;
+#[cfg(not(Py_3_14))]
+use super::object::Obj;
 
 /// Runs `body` without the lock, so that other threads run Python meanwhile.
 /// `body` is `Send`, so it cannot hold objects.
@@ -38,6 +42,40 @@ pub fn thread_ident() -> u64 {
     // SAFETY: no conditions.
     #[allow(clippy::useless_conversion, reason = "32 bits wide on other targets")]
     u64::from(unsafe { py::PyThread_get_thread_ident() })
+}
+
+/// An entry of this thread's dict, in which modules keep what is the thread's own.
+#[cfg(not(Py_3_14))]
+pub fn thread_entry(key: &Name) -> Option<Obj> {
+    // SAFETY: the dict and its entry are borrowed; null if there is none.
+    unsafe {
+        let found = find_thread_entry(key);
+        (!found.is_null()).then(|| Obj::from_borrowed(found))
+    }
+}
+
+/// Whether the entry is exactly this object.
+#[cfg(not(Py_3_14))]
+#[inline]
+pub fn is_thread_entry(key: &Name, entry: &Obj) -> bool {
+    // SAFETY: an address is compared.
+    unsafe { find_thread_entry(key) == entry.as_ptr() }
+}
+
+/// # Safety
+/// The result is borrowed from the dict.
+#[cfg(not(Py_3_14))]
+#[inline]
+unsafe fn find_thread_entry(key: &Name) -> *mut py::PyObject {
+    // SAFETY: the thread state is there, as the lock is held; the key is a string, whose
+    // look-up among strings cannot fail.
+    unsafe {
+        let dict = py::PyThreadState_GetDict();
+        if dict.is_null() {
+            return std::ptr::null_mut();
+        }
+        py::PyDict_GetItem(dict, key.as_obj().as_ptr())
+    }
 }
 
 /// A static that is set once, while the module is imported, and read under the

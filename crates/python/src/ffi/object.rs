@@ -112,7 +112,7 @@ impl Obj {
         // SAFETY: a type is alive as long as its instances.
         unsafe {
             let class = self.type_ptr();
-            #[cfg(not(Py_3_14))]
+            #[cfg(not(Py_3_13))]
             if (*class).tp_flags & py::Py_TPFLAGS_VALID_VERSION_TAG == 0 {
                 return None;
             }
@@ -125,6 +125,13 @@ impl Obj {
     pub fn type_ptr(&self) -> *mut py::PyTypeObject {
         // SAFETY: the object is alive.
         unsafe { py::Py_TYPE(self.as_ptr()) }
+    }
+
+    /// Whether the object's type extends `class` directly.
+    #[inline]
+    pub fn is_of_child_of(&self, class: *mut py::PyTypeObject) -> bool {
+        // SAFETY: an object keeps its type alive; an address is compared.
+        unsafe { (*self.type_ptr()).tp_base == class }
     }
 
     /// Whether the object's type is exactly `class`.

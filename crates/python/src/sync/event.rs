@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{InitFn, TypeCell, define};
+use crate::ffi::native::{InitFn, TypeCell};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
@@ -26,7 +26,7 @@ static EVENT_WAIT: TypeCell = TypeCell::new();
 
 /// Gives the class its coroutine methods.
 pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
-    define::<Coroutine<Wait>>(None)?;
+    crate::coroutine::define::<Wait>()?;
     let stock = Lookups::get().locks.attr(c"Event")?;
     let wait = stock.attr(c"wait")?.native_method(|this: &Py<NativeEvent>, args: &Args<'_>| {
         args.only_self("Event.wait")?;

@@ -7,7 +7,7 @@ use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{AssignedFn, InitFn, TypeCell, define};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
@@ -38,7 +38,7 @@ enum Hook {
 
 /// Gives the class its coroutine methods.
 pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
-    define::<Coroutine<LockSteps>>(None)?;
+    crate::coroutine::define::<LockSteps>()?;
     let stock = Lookups::get().locks.attr(c"Lock")?;
     let acquire =
         stock.attr(c"acquire")?.native_method(|this: &Py<NativeLock>, args: &Args<'_>| {

@@ -8,7 +8,7 @@ use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{AssignedFn, InitFn, TypeCell, define};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
@@ -44,7 +44,7 @@ enum Hook {
 /// Gives the class its coroutine methods.
 pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     type This = Py<NativeSemaphore>;
-    define::<Coroutine<SemaphoreSteps>>(None)?;
+    crate::coroutine::define::<SemaphoreSteps>()?;
     let stock = Lookups::get().locks.attr(c"Semaphore")?;
     let acquire = stock.attr(c"acquire")?.native_method(|this: &This, args: &Args<'_>| {
         args.only_self("Semaphore.acquire")?;

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 
 use crate::asyncio::{Asyncio, names};
+use crate::coroutine;
 use crate::event_loop::NativeLoop;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
 
@@ -74,7 +75,10 @@ impl Task {
 }
 
 fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
-    if !coro.is_coroutine_object() && !Asyncio::get().iscoroutine.call1(coro)?.is_true()? {
+    if !coro.is_coroutine_object()
+        && !coroutine::is_native(coro)
+        && !Asyncio::get().iscoroutine.call1(coro)?.is_true()?
+    {
         this.log_destroy_pending.set(false);
         return Err(Raised::type_error(&format!(
             "a coroutine was expected, got {}",
@@ -99,7 +103,7 @@ fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
     this.log_destroy_pending.set(true);
     this.coro.set(Some(coro.clone()));
     #[cfg(Py_3_14)]
-    super::outside::show_task(this.as_obj(), coro);
+    super::outside::show_task(this, coro);
     Task::set_name(this, args.name.and_then(Obj::non_none))?;
     #[cfg(Py_3_12)]
     if args.eager_start && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()? {
@@ -122,7 +126,7 @@ fn start_eagerly(this: &Py<Task>) -> PyResult<()> {
     }
     this.coro.set(None);
     #[cfg(Py_3_14)]
-    super::outside::hide_coro(this.as_obj());
+    super::outside::hide_coro(this);
     result
 }
 
@@ -139,7 +143,7 @@ impl Task {
         }
         #[cfg(Py_3_14)]
         super::outside::show_name(
-            this.as_obj(),
+            this,
             match &name {
                 Some(name) => name.clone(),
                 None => Obj::int(this.number.get().cast_signed())?,

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::module::import;
-use crate::ffi::native::{TypeCell, define};
+use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::super::lookups::{Lookups, own_names};
@@ -16,7 +16,7 @@ static QUEUE_STEPS: TypeCell = TypeCell::new();
 /// Gives the class its coroutine methods, and the order of its items.
 pub fn prepare(class: Obj) -> PyResult<Obj> {
     type This = Py<NativeQueue>;
-    define::<Coroutine<QueueSteps>>(None)?;
+    crate::coroutine::define::<QueueSteps>()?;
     let stock = Lookups::get().queues.attr(c"Queue")?;
     let put = stock.attr(c"put")?.native_method(|this: &This, args: &Args<'_>| {
         let item = item("Queue.put", args)?;
