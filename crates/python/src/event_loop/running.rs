@@ -53,14 +53,6 @@ impl Drop for Running {
 }
 
 impl NativeLoop {
-    /// Whether this thread runs the loop's turns.
-    #[inline]
-    pub fn runs_here(this: &Py<Self>) -> bool {
-        RUNNING.with_borrow(|running| {
-            running.as_ref().is_some_and(|note| note.event_loop.as_obj().is(this.as_obj()))
-        })
-    }
-
     /// For a child process: no loop runs there.
     pub fn forget_running() {
         let note = RUNNING.take();
