@@ -16,9 +16,12 @@ def own_child(loop_way: Way) -> Child:
     return Child(loop_way.spec)
 
 
-def test_long_chains_die_without_a_deep_stack(own_child: Child) -> None:
-    """Each holds the last reference to the next, through all that may hold one."""
-    own_child.check(
+def test_long_chains_die_without_a_deep_stack() -> None:
+    """Each holds the last reference to the next, through all that may hold one.
+
+    On Batuta alone: the futures of some Python versions (3.13.0) have too deep a stack here.
+    """
+    Child(WAYS["batuta"].spec).check(
         """
         import asyncio
         import gc
