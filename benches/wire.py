@@ -50,7 +50,8 @@ def accelerate(package: str) -> list[str]:
     install = importlib.import_module(package).install
     if "accelerate" not in inspect.signature(install).parameters:
         raise RuntimeError(f"not available: {package}.install() has no argument `accelerate`")
-    before = {name: getattr(asyncio, name) for name in asyncio.__all__}
+    # Not `asyncio.__all__`: on 3.11 `TaskGroup` and `timeout` are missing there.
+    before = {name: value for name, value in vars(asyncio).items() if not name.startswith("_")}
     install(accelerate=True)
     replaced = sorted(name for name, old in before.items() if getattr(asyncio, name) is not old)
     if not [name for name in replaced if not name.endswith(("EventLoop", "EventLoopPolicy"))]:

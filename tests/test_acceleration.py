@@ -13,10 +13,13 @@ import subprocess
 import sys
 import threading
 import types
+import typing
+import warnings
 from asyncio import streams, tasks
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from unittest import mock
 
 import batuta
 import pytest
@@ -428,6 +431,46 @@ def test_the_command_accelerates_unless_told_not_to(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{wanted}\n", "")
+
+
+@pytest.mark.parametrize("name", sorted(NATIVE))
+def test_a_native_name_is_the_same_kind_of_thing_as_asyncios(name: str) -> None:
+    stock, ours = getattr(asyncio, name), NATIVE[name]
+    for question in (inspect.isclass, inspect.iscoroutinefunction, asyncio.iscoroutinefunction):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the last one, from 3.14 on
+            assert question(ours) == question(stock)
+    assert ours.__name__ == stock.__name__
+    with acceleration.held(), mock.patch(f"asyncio.{name}") as patched:
+        is_asynchronous = isinstance(patched, mock.AsyncMock)
+    with mock.patch(f"asyncio.{name}") as patched:
+        assert isinstance(patched, mock.AsyncMock) == is_asynchronous
+    assert getattr(asyncio, name) is stock
+
+
+def test_the_generic_classes_are_generic(accelerated: None) -> None:
+    for generic in (asyncio.Queue, asyncio.Task, asyncio.Future):
+        assert typing.get_origin(generic[int]) is generic
+        assert typing.get_args(generic[int]) == (int,)
+
+    class Jobs(asyncio.PriorityQueue[int], metaclass=abc.ABCMeta):
+        def put_nowait(self, item: int) -> None:
+            super().put_nowait(-item)
+
+    async def main() -> list[int]:
+        queue = Jobs(maxsize=3)
+        for number in range(3):
+            await queue.put(number)
+        return [await queue.get() for _ in range(3)]
+
+    assert asyncio.run(main()) == [-2, -1, 0]
+    assert issubclass(Jobs, NATIVE["PriorityQueue"])
+    assert issubclass(Jobs, NATIVE["Queue"])
+
+
+def test_a_mock_of_a_task_is_a_task(accelerated: None) -> None:
+    assert isinstance(mock.Mock(spec=asyncio.Task), asyncio.Task)
+    assert isinstance(mock.create_autospec(asyncio.Task, instance=True), asyncio.Task)
 
 
 @pytest.mark.parametrize("name", sorted(NATIVE))

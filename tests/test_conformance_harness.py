@@ -193,18 +193,10 @@ class Names(unittest.TestCase):
     def test_names(self):
         asyncio.new_event_loop().close()
         self.assertEqual(tasks._CTask.__module__, "_asyncio", "a native class")
+        self.assertEqual(asyncio.Task.__module__, "_asyncio", "an accelerated name")
 
     def test_neither_slot_nor_loop(self):
         self.fail("would fail if it were asked")
-"""
-
-NAMES_ONLY = """
-import asyncio, unittest
-
-class Names(unittest.TestCase):
-    def test_names(self):
-        asyncio.new_event_loop().close()
-        self.assertEqual(asyncio.Task.__module__, "_asyncio", "an accelerated name")
 """
 
 
@@ -246,7 +238,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (package / "test_at_exit.py").write_text(AT_EXIT)
     (package / "test_locks.py").write_text(KINDS)
     (package / "test_tasks.py").write_text(KINDS)
-    (package / "test_waitfor.py").write_text(NAMES_ONLY)
 
     def run(
         *options: str, subject: str = "marked_loop:MarkedLoop", json_file: bool = True
@@ -429,40 +420,35 @@ assert made() == 3, made()
     assert done.returncode == 0, done.stderr
 
 
+NATIVE_CLASS, ACCELERATED_NAME = "a native class", "an accelerated name"
+
+
 @pytest.mark.parametrize(
-    ("options", "files", "tests"),
+    ("options", "wanted"),
     [
-        ([], {"test_locks", "test_tasks"}, {"Names.test_names": None}),
-        (["--slots"], {"test_tasks"}, {"CTask_Tests.test_slots": "a native class"}),
+        ([], {"test_locks.Names.test_names": None, "test_tasks.Names.test_names": None}),
+        (["--slots"], {"test_tasks.CTask_Tests.test_slots": NATIVE_CLASS}),
         (
             ["--accelerated"],
-            {"test_locks", "test_tasks"},
-            {"CTask_Tests.test_slots": "a native class", "Names.test_names": "a native class"},
+            {
+                "test_locks.Names.test_names": ACCELERATED_NAME,
+                "test_tasks.CTask_Tests.test_slots": NATIVE_CLASS,
+                "test_tasks.Names.test_names": NATIVE_CLASS,
+            },
         ),
     ],
 )
 def test_each_kind_of_run_puts_in_place_what_it_is_for(
-    run: Run, options: list[str], files: set[str], tests: dict[str, str | None]
+    run: Run, options: list[str], wanted: dict[str, str | None]
 ) -> None:
     chosen = ["--files", "test_locks,test_tasks", *options]
     result = run(*chosen, subject="batuta")
-    found = {
-        (file["file"], v["test"].split(".", 1)[1]): v
-        for file in result.data["files"]
-        for v in file["verdicts"]
-    }
-    assert set(found) == {(file, test) for file in files for test in tests}
-    for (_, test), verdict in found.items():
-        words = tests[test]
-        assert verdict["verdict"] == ("passed" if words is None else "failed")
-        assert words is None or words in verdict["detail"]
+    found = {v["test"]: v for file in result.data["files"] for v in file["verdicts"]}
+    assert set(found) == set(wanted)
+    for test, words in wanted.items():
+        assert found[test]["verdict"] == ("passed" if words is None else "failed")
+        assert words is None or words in found[test]["detail"]
     assert run(*chosen, subject="stock").code == 0
-
-
-def test_the_accelerated_names_are_in_place(run: Run, tmp_path: Path) -> None:
-    """A test that looks at nothing but a name."""
-    result = run("--accelerated", "--files", "test_waitfor", subject="batuta")
-    assert "an accelerated name" in result.verdict("Names.test_names")["detail"]
 
 
 def test_all_kinds_in_one_run(run: Run) -> None:

@@ -126,6 +126,8 @@ class SockOp(Coroutine[Any, Any, Any]):
     @property
     def cr_running(self) -> bool: ...
     @property
+    def cr_suspended(self) -> bool: ...
+    @property
     def __name__(self) -> str: ...
     @property
     def __qualname__(self) -> str: ...
@@ -189,6 +191,12 @@ class NativeSemaphore(asyncio.Semaphore):
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
     def _wake_up_next(self) -> Any: ...
+
+@disjoint_base
+class NativeCondition(asyncio.Condition):
+    _waiters: Any
+    _loop: asyncio.AbstractEventLoop | None
+    def _notify(self, most: Any, /) -> None: ...
 
 @disjoint_base
 class NativeQueue(asyncio.Queue[_T]):

@@ -1,7 +1,7 @@
 """`asyncio.Lock` and its kin, native: see "Synchronization Primitives" in asyncio's documentation.
 
 Each class has its native half first and asyncio's own class second: what runs often is native, the
-rest is the interpreter's. `Condition` and `Barrier` are asyncio's own on top of the native `Lock`.
+rest is the interpreter's. `Barrier` is asyncio's own on top of the native `Condition`.
 """
 
 import asyncio
@@ -31,11 +31,17 @@ class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
         Semaphore.__init__(self, value)
 
 
-class Condition(asyncio.Condition):
+class Condition(_batuta.NativeCondition, asyncio.Condition):
     """A condition to wait for while a lock is held. See `asyncio.Condition`."""
 
     def __init__(self, lock: asyncio.Lock | None = None) -> None:
-        super().__init__(Lock() if lock is None else lock)
+        if lock is None:
+            lock = Lock()
+        self._lock = lock
+        # As asyncio's own does it; the native half goes through these, too.
+        self.locked = lock.locked  # type: ignore[method-assign]
+        self.acquire = lock.acquire  # type: ignore[method-assign]
+        self.release = lock.release  # type: ignore[method-assign]
 
 
 class Barrier(asyncio.Barrier):

@@ -145,9 +145,7 @@ class Session:
         found: dict[str, Reference] = {}
         work: dict[str, Callable[[], Reference]] = {}
         for file in self.files:
-            generic = self.options.mode == slots.GENERIC
-            name = file if generic else f"{self.options.mode}.{file}"
-            path = reference.cache_path(self.options.build, self.folder, name)
+            path = reference.cache_path(self.options.build, self.folder, file)
             known = None if self.options.recount else reference.load(path)
             if known is not None:
                 found[file] = known
@@ -164,7 +162,7 @@ class Session:
         def done(file: str, taken: Reference) -> None:
             found[file] = taken
             note = f" (left out: {taken.left_out})" if taken.left_out else ""
-            total, counted = len(taken.outcomes), len(taken.counted)
+            total, counted = len(taken.outcomes), len(taken.counted(self.options.mode))
             print(f"  {file}: {counted} {self.kind} of {total} tests{note}", flush=True)
 
         if work:
@@ -180,9 +178,9 @@ class Session:
             pattern = f"*{pattern}*"
         selected: dict[str, list[str]] = {}
         for file, stock in counts.items():
-            tests = list(stock.counted)
+            tests = list(stock.counted(self.options.mode))
             if self.options.subject == "stock":  # what stock could not pass, it is asked again
-                tests += [o.test for o in stock.failed]
+                tests += [o.test for o in stock.failed(self.options.mode)]
             tests = [t for t in tests if not pattern or fnmatch.fnmatchcase(t, pattern)]
             if tests:
                 selected[file] = tests
@@ -241,7 +239,7 @@ def conclude(
                 print(report.failure(verdict, verbose=options.verbose) + "\n")
     if options.subject != "stock":
         for stock in counts.values():
-            for outcome in stock.failed:
+            for outcome in stock.failed(options.mode):
                 print(f"not counted, stock fails it here: {outcome.test}")
     for error in errors:
         print(f"error: {error}")
@@ -267,9 +265,9 @@ def conclude(
 def run_once(options: argparse.Namespace) -> tuple[int, str]:
     """One kind of run: its exit code and its last line."""
     session = Session(options)
-    own = expected.OWN.get(options.mode) if options.subject == "batuta" else None
-    listing = options.expected or own
-    entries = expected.read(listing, VERSION) if listing else []
+    own = expected.OWN.get(options.mode, []) if options.subject == "batuta" else []
+    lists = [options.expected] if options.expected else own
+    entries = [entry for path in lists for entry in expected.read(path, VERSION)]
     counts = session.counts()
     selected = session.select(counts)
     if options.list:
@@ -277,7 +275,7 @@ def run_once(options: argparse.Namespace) -> tuple[int, str]:
         return 0, ""
     if not selected:
         raise Unusable("no counted test matches")
-    all_counted = [test for stock in counts.values() for test in stock.counted]
+    all_counted = [test for stock in counts.values() for test in stock.counted(options.mode)]
     errors = expected.check(entries, all_counted, VERSION, whole_suite=not options.files)
     reports = session.run(counts, selected, entries)
     return conclude(session, counts, reports, errors), report.closing_line(reports)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import collections
 import faulthandler
 import importlib
-import itertools
 import json
 import os
 import sys
@@ -131,17 +130,13 @@ def flatten(suite: unittest.TestSuite) -> Iterator[unittest.TestCase]:
             yield item
 
 
-def load(
-    module_name: str, package: str, wanted: list[str] | None, mode: str = slots.GENERIC
-) -> dict[str, unittest.TestCase]:
+def load(module_name: str, package: str, wanted: list[str] | None) -> dict[str, unittest.TestCase]:
     """The tests of a module by their id without the package; a repeated id gets a number."""
     module = importlib.import_module(module_name)
     loader = unittest.TestLoader()
     seen: collections.Counter[str] = collections.Counter()
     tests: dict[str, unittest.TestCase] = {}
     for test in flatten(loader.loadTestsFromModule(module)):
-        if mode == slots.SLOTS and not slots.is_slot_class(type(test)):
-            continue
         name = test.id().removeprefix(package + ".")
         seen[name] += 1
         tests[name if seen[name] == 1 else f"{name}#{seen[name]}"] = test
@@ -185,7 +180,7 @@ def announced(
 
 
 def run_tests(
-    tests: dict[str, unittest.TestCase], channel: Channel, made: Callable[[], int], mode: str
+    tests: dict[str, unittest.TestCase], channel: Channel, made: Callable[[], int]
 ) -> None:
     collector = Collector(channel)
     ended: set[str] = set()
@@ -193,10 +188,7 @@ def run_tests(
     for name, test in tests.items():
         kind = type(test)
         classes[name] = f"{kind.__module__}.{kind.__qualname__}"
-        # Every test of a slot class counts, whether it makes a loop or not.
-        always = mode != slots.GENERIC and slots.is_slot_class(kind)
-        counter = itertools.count().__next__ if always else made
-        announced(name, test, collector, channel, counter, ended)
+        announced(name, test, collector, channel, made, ended)
 
     def unable(fixture: str, verdict: str, detail: str) -> None:
         """A fixture failed or skipped: its tests will not be run and are reported at once."""
@@ -240,21 +232,21 @@ def main() -> None:
     warnings.simplefilter("default")
     try:
         made = subject.install(job["subject"])
-        slots.install(job["subject"], job["mode"])
+        slots.install(job["subject"], job["mode"], job["file"])
     except subject.SubjectError as exc:
         channel.send("nothing", outcome="subject", detail=str(exc))
         return
     with prepare_support():
         try:
             module = job["package"] + "." + job["file"]
-            tests = load(module, job["package"], job["tests"], job["mode"])
+            tests = load(module, job["package"], job["tests"])
         except unittest.SkipTest as exc:
             channel.send("nothing", outcome=SKIP, detail=str(exc))
             return
         except Exception:
             channel.send("nothing", outcome=FAIL, detail=traceback.format_exc()[-DETAIL_LIMIT:])
             return
-        run_tests(tests, channel, made, job["mode"])
+        run_tests(tests, channel, made)
     channel.send("done")
 
 

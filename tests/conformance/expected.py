@@ -15,7 +15,11 @@ from pathlib import Path
 from . import slots
 
 # Batuta's own lists, by what is run.
-OWN = {slots.GENERIC: Path(__file__).with_name("expected_failures.toml")}
+_HERE = Path(__file__).parent
+OWN = {
+    slots.GENERIC: [_HERE / "expected_failures.toml"],
+    slots.ACCELERATED: [_HERE / "expected_failures.toml", _HERE / "expected_accelerated.toml"],
+}
 _VERSION = re.compile(r"(\d+)\.(\d+)(\+?)")
 
 

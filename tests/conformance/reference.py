@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import slots
 from .outcomes import CRASH, FAIL, HANG, PASS, Outcome
 from .watchdog import FileJob, FileRun, run_file
 
 ATTEMPTS = 3
-COUNTING_CODE = ("child.py", "subject.py", "slots.py", "outcomes.py")
+COUNTING_CODE = ("child.py", "subject.py", "outcomes.py")
 
 
 @dataclass
@@ -40,18 +41,21 @@ class Reference:
     extras: list[Outcome]
     left_out: str
 
-    @property
-    def counted(self) -> list[str]:
-        """The generic tests that stock passes, in the order of the file."""
-        return [t for t, o in self.outcomes.items() if o.loops and o.outcome == PASS]
-
-    @property
-    def failed(self) -> list[Outcome]:
-        """The generic tests that stock fails here (a test that hangs may not tell of its loops)."""
+    def counted(self, mode: str) -> list[str]:
+        """The tests of this kind of run that stock passes, in the order of the file."""
         return [
-            o
-            for o in self.outcomes.values()
-            if o.outcome in (HANG, CRASH) or (o.loops and o.outcome == FAIL)
+            test
+            for test, outcome in self.outcomes.items()
+            if outcome.outcome == PASS and slots.counts(mode, test, outcome.loops)
+        ]
+
+    def failed(self, mode: str) -> list[Outcome]:
+        """Those that stock fails here (a test that hangs may not tell of its loops)."""
+        return [
+            outcome
+            for test, outcome in self.outcomes.items()
+            if (outcome.outcome == FAIL and slots.counts(mode, test, outcome.loops))
+            or (outcome.outcome in (HANG, CRASH) and slots.counts(mode, test, 1))
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -112,7 +116,7 @@ def take(
     run = run_file(job(None, file))
     reference = Reference(file, run.outcomes, run.extras, run.left_out)
     for attempt in range(1, ATTEMPTS):
-        again = [o.test for o in reference.failed]
+        again = [o.test for o in reference.failed(slots.ACCELERATED)]
         if not again:
             break
         retried = run_file(job(again, f"{file}.again{attempt}"))

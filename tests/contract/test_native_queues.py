@@ -333,7 +333,7 @@ def test_methods_may_be_patched_at_any_time(kit: Kit, run: Run) -> None:
                 await queue.put(2)
         put_nowait.assert_called_once_with(2)
         assert (one.qsize(), other.qsize()) == (0, 1)
-        with mock.patch.object(Own, "_get", lambda self: "patched"):
+        with mock.patch.object(Own, "_get", return_value="patched"):
             assert await other.get() == "patched"
             assert other.get_nowait() == "patched"
         assert await other.get() == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
 import resource
 import sys
 import types
@@ -52,6 +53,44 @@ def test_a_batuta_loop_makes_them(run: Run) -> None:
         assert (type(asyncio.current_task()) is Task) == native
 
     run(main)
+
+
+takes_eager_start = bool(
+    asyncio.BaseEventLoop.create_task.__code__.co_flags & inspect.CO_VARKEYWORDS
+)
+
+
+def test_create_task_takes_the_keywords_of_its_version(run: Run) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        seen: list[str] = []
+
+        async def step() -> int:
+            seen.append("started")
+            await asyncio.sleep(0)
+            return 42
+
+        if not takes_eager_start:
+            coroutine = step()
+            with pytest.raises(TypeError, match="eager_start"):
+                loop.create_task(coroutine, eager_start=True)
+            coroutine.close()
+            return
+        task = loop.create_task(step(), name="eager", eager_start=True)
+        assert seen == ["started"]
+        assert (type(task) is Task) == isinstance(loop, _batuta.NativeLoop)
+        assert task.get_name() == "eager"
+        assert await task == 42
+        task = loop.create_task(step(), eager_start=False)
+        assert seen == ["started"]
+        assert await task == 42
+        coroutine = step()
+        with pytest.raises(TypeError, match="nonsense"):
+            loop.create_task(coroutine, nonsense=True)
+        coroutine.close()
+
+    run(main)
+    run(main, debug=True)
 
 
 # Life and death
@@ -505,5 +544,38 @@ def test_a_call_soon_replaced_later_is_called_for_futures_that_exist(run: Run) -
         seen.clear()
         await asyncio.sleep(0)
         assert not seen
+
+    run(main)
+
+
+def test_tasks_and_futures_made_one_after_another_have_nothing_of_each_other(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        references: list[weakref.ref[Any]] = []
+        for number in range(50):
+            task: Any = loop.create_task(answer(number))
+            future: Any = loop.create_future()
+            for made in (task, future):
+                assert not hasattr(made, "first")
+                assert not hasattr(made, "other")
+                if number % 3 == 0:
+                    made.first = made.second = []
+                elif number % 3 == 1:
+                    made.other = number
+                if number % 2:
+                    references.append(weakref.ref(made))
+            assert task.get_name() != f"name {number - 1}"
+            if number % 5 == 0:
+                task.set_name(f"name {number}")
+            if number % 7 == 0:
+                future.set_exception(ValueError(number))
+                assert isinstance(future.exception(), ValueError)
+            else:
+                future.set_result(number)
+            assert await task == number
+            del made, task, future
+        await asyncio.sleep(0)
+        gc.collect()
+        assert [reference() for reference in references] == [None] * len(references)
 
     run(main)

@@ -40,8 +40,17 @@ def loop_way(request: pytest.FixtureRequest) -> Way:
     return WAYS[request.param]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def frozen() -> Iterator[None]:
+    """What is there before the tests of a module is not looked at by each collection."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
-def collector_off() -> Iterator[None]:
+def collector_off(frozen: None) -> Iterator[None]:
     """What dies in a test dies by its last reference, unless the test collects."""
     gc.collect()
     gc.disable()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import functools
 import gc
 import os
@@ -22,29 +21,14 @@ from typing import Any
 import pytest
 from batuta import _batuta
 
+from leaks.knots import Knot, Loop, Witness, check, collect_twice, holding
 from leaks.ways import Way
 
-Loop = asyncio.AbstractEventLoop
-Knot = Callable[[Loop, Any], Awaitable[None]]
 native: Any = _batuta
-
-
-class Witness:
-    """Something whose death can be seen, and that can hold what it is tied to."""
-
-    tied: Any
 
 
 class Failure(Exception):
     pass
-
-
-def holding(*values: object) -> contextvars.Context:
-    """A context that holds the values."""
-    variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable")
-    context = contextvars.copy_context()
-    context.run(variable.set, values)
-    return context
 
 
 def own_future(loop: Loop) -> Any:
@@ -175,25 +159,6 @@ FUTURE_KNOTS = [
     suspended_iterator,
     waiting_task,
 ]
-
-
-def check(way: Way, knot: Knot, *, debug: bool = False, weak: bool = False) -> None:
-    """Tie the knot, see the witness live, collect, see it gone."""
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        witness = Witness()
-        reference = weakref.ref(witness)
-        await knot(loop, witness)
-        del witness
-        # What the loop had for the last turns, it has let go of now.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert reference() is not None, "there was no cycle"
-        collect_twice()
-        assert reference() is None
-
-    way.run(main, debug=debug)
 
 
 @pytest.mark.parametrize("make", FUTURES)
@@ -618,12 +583,6 @@ def test_cycles_of_transports(way: Way, knot: Knot) -> None:
 
 
 # Loops
-
-
-def collect_twice() -> None:
-    """What finalizers have let go of dies in the second round."""
-    gc.collect()
-    gc.collect()
 
 
 def test_a_closed_loop_in_a_cycle_is_collected(way: Way) -> None:

@@ -26,6 +26,7 @@ declare_names! {
 
 /// The interpreter's asyncio.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each one a difference between releases")]
 pub struct Asyncio {
     /// Interned names.
     pub names: Names,
@@ -70,6 +71,9 @@ pub struct Asyncio {
     /// Whether a second `__init__`, and a context that is none, are refused, as from
     /// 3.15 on.
     pub checks_init: bool,
+    /// Whether `create_task` hands all keywords to the task, `eager_start` too, as from
+    /// 3.13.3 on.
+    pub creates_eager_tasks: bool,
     /// `asyncio.iscoroutine`.
     pub iscoroutine: Obj,
     /// `asyncio.get_event_loop`, the native one.
@@ -158,6 +162,12 @@ impl Registry {
 /// `sys.hexversion` of the first release whose futures convert `StopIteration`.
 const FIRST_TO_CONVERT: i64 = if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f0 };
 
+/// Whether a Python function takes `**keywords`.
+fn takes_all_keywords(function: &Obj) -> PyResult<bool> {
+    const CO_VARKEYWORDS: i64 = 8;
+    Ok(function.attr(c"__code__")?.attr(c"co_flags")?.to_i64()? & CO_VARKEYWORDS != 0)
+}
+
 static ASYNCIO: Global<Asyncio> = Global::new();
 
 impl Asyncio {
@@ -190,6 +200,9 @@ impl Asyncio {
             cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
             invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
             converts_stop_iteration: version >= FIRST_TO_CONVERT,
+            creates_eager_tasks: takes_all_keywords(
+                &base_events.attr(c"BaseEventLoop")?.attr(c"create_task")?,
+            )?,
             checks_init: version >= 0x030f_0000,
             iscoroutine: import(c"asyncio.coroutines")?.attr(c"iscoroutine")?,
             get_event_loop: native.attr(c"get_event_loop")?,
@@ -218,14 +231,9 @@ impl Asyncio {
     /// What `asyncio.tasks.Task` is now.
     #[inline]
     pub fn task_class(&self) -> PyResult<Obj> {
-        self.of_tasks(&self.task_name)
-    }
-
-    /// What has this name in `asyncio.tasks` now.
-    pub fn of_tasks(&self, name: &Name) -> PyResult<Obj> {
-        match self.tasks_dict.dict_get(name.as_obj())? {
-            Some(found) => Ok(found),
-            None => self.tasks.getattr(name),
+        match self.tasks_dict.dict_get(self.task_name.as_obj())? {
+            Some(class) => Ok(class),
+            None => self.tasks.getattr(&self.task_name),
         }
     }
 

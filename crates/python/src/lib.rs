@@ -49,7 +49,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     {
         let base = events.attr(c"_ThreadSafeHandle")?;
         let handle = define::<handle::ThreadSafeHandle>(Some(&base))?;
-        add(module, c"ThreadSafeHandle", &handle)?;
+        add(module, c"_ThreadSafeHandle", &handle)?;
     }
     let timer = define::<handle::TimerHandle>(Some(&events.attr(c"TimerHandle")?))?;
     add(module, c"TimerHandle", &timer)?;
@@ -75,7 +75,7 @@ fn fill(module: &Obj) -> PyResult<()> {
         new_class("DatagramBase", &[flow_control.clone(), transports.attr(c"DatagramTransport")?])?;
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
-    add(module, c"SockOp", &define::<sock::SockOp>(None)?)?;
+    add(module, c"SockOp", &define::<coroutine::Coroutine<sock::SockOp>>(None)?)?;
     sync::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;

@@ -130,7 +130,6 @@ impl<R: Routine> Coroutine<R> {
     }
 
     /// The routine.
-    #[cfg(Py_3_12)]
     pub fn routine(&self) -> &R {
         &self.routine
     }

@@ -49,6 +49,7 @@ impl<R: Routine> Coroutine<R> {
 impl<R: Routine> NativeType for Coroutine<R> {
     const NAME: &'static CStr = R::TYPE;
     const DOC: &'static CStr = c"A coroutine.";
+    const WEAK: bool = true;
     const POOL: usize = R::POOL;
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Self::abandoned);
     const REPR: Option<ReprFn<Self>> = Some(|this| {

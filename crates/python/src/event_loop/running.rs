@@ -21,6 +21,7 @@ use super::NativeLoop;
 #[derive(Debug)]
 struct Note {
     event_loop: Py<NativeLoop>,
+    /// What the thread's dict has for it.
     #[cfg(not(Py_3_14))]
     entry: Option<Obj>,
 }

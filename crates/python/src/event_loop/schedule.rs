@@ -209,15 +209,18 @@ impl NativeLoop {
     }
 
     fn create_task(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        let known = [&names().name, &names().context, &names().eager_start];
         if let [coro] = args.positional()
             && !this.task_factory.is_some()
-            && let Some([name, context]) = args.only_known([&names().name, &names().context])
+            && let Some([name, context, eager]) = args.only_known(known)
+            && (eager.is_none() || Asyncio::get().creates_eager_tasks)
         {
             this.check_closed()?;
             let asyncio = Asyncio::get();
             let class = asyncio.task_class()?;
             if class.is(&asyncio.task) || Task::is_made_by(&class) {
-                let keywords = TaskArgs { name, context, eager_start: false };
+                let eager_start = eager.map_or(Ok(false), Obj::is_true)?;
+                let keywords = TaskArgs { name, context, eager_start };
                 return Task::make(this, coro, &keywords).map(Py::into_obj);
             }
         }

@@ -12,6 +12,12 @@ use std::ffi::{c_int, c_void};
 
 use pyo3_ffi as py;
 
+#[cfg(Py_3_13)]
+unsafe extern "C" {
+    /// Lets go of an instance's attributes.
+    fn PyObject_ClearManagedDict(object: *mut py::PyObject);
+}
+
 /// Whether the base looks after the instance's reference to its type.
 unsafe fn owns_type(base: *mut py::PyTypeObject) -> bool {
     // SAFETY: the base of a native type lives as long as the process.
@@ -74,12 +80,23 @@ pub(super) unsafe fn clear(base: *mut py::PyTypeObject, object: *mut py::PyObjec
 /// `object` is a dead instance of a type whose chained base is `base`; its weak references
 /// are cleared.
 pub(super) unsafe fn reset(base: *mut py::PyTypeObject, object: *mut py::PyObject) {
-    // SAFETY: says the caller. What the base owned it has released; behind the header come
-    // its own fields only, for which zeroes are the beginning (`tp_alloc` gives zeroes).
+    // SAFETY: says the caller. Behind the header come the base's own fields only, for which
+    // zeroes are the beginning (`tp_alloc` gives zeroes).
     unsafe {
-        clear(base, object);
+        // From 3.13 on the attributes stand elsewhere; before, among the fields.
+        #[cfg(Py_3_13)]
+        if (*base).tp_flags & py::Py_TPFLAGS_MANAGED_DICT != 0 {
+            PyObject_ClearManagedDict(object);
+        }
         let header = size_of::<py::PyObject>();
-        let fields = (*base).tp_basicsize.cast_unsigned().saturating_sub(header);
-        object.cast::<u8>().add(header).write_bytes(0, fields);
+        let size = (*base).tp_basicsize.cast_unsigned().saturating_sub(header);
+        let fields = object.cast::<u8>().add(header);
+        let bytes = std::slice::from_raw_parts(fields, size);
+        // Mostly nobody has put anything there. Not `all`: without a way out before the end
+        // it is done by many bytes at a time.
+        if bytes.iter().fold(0, |any, byte| any | byte) != 0 {
+            clear(base, object);
+            fields.write_bytes(0, size);
+        }
     }
 }

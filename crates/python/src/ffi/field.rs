@@ -4,77 +4,91 @@
 //! Role: finds where such a field stands, by looking for a known value in an instance that the
 //! base's own code has filled, and writes it in native instances.
 //!
-//! Invariant: a field stands within the base's part of every instance of the class it was found
-//! in, and of its subclasses. What is written there the base owns: its own functions visit and
-//! release it.
+//! Invariants: a field was found in an instance of a class that the native type extends, so it
+//! stands within every instance of the native type. What is written there the base owns: its own
+//! functions visit and release it.
 
+use std::marker::PhantomData;
 use std::mem::size_of;
 use std::ptr;
 
 use pyo3_ffi as py;
 
+use super::native::{NativeType, Py};
 use super::object::Obj;
 
-/// A field that holds an object or nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct Field {
+/// A field of `T`'s base that holds an object or nothing.
+#[derive(Debug)]
+pub struct Field<T> {
     offset: usize,
-    class: *mut py::PyTypeObject,
+    of: PhantomData<fn(&T)>,
 }
 
-/// A field that is one byte.
-#[derive(Clone, Copy, Debug)]
-pub struct ByteField {
+/// A field of `T`'s base that is one byte.
+#[derive(Debug)]
+pub struct ByteField<T> {
     offset: usize,
-    class: *mut py::PyTypeObject,
+    of: PhantomData<fn(&T)>,
 }
 
-/// The bytes of an instance behind its header, up to the size of `class`.
-fn body<'a>(instance: &'a Obj, class: *mut py::PyTypeObject) -> &'a [u8] {
+/// The bytes of an instance behind its header, as far as its own type lays them out.
+fn body(instance: &Obj) -> &[u8] {
     let header = size_of::<py::PyObject>();
-    // SAFETY: the callers pass a base of the instance's type; the class is alive.
-    let size = unsafe { (*class).tp_basicsize }.cast_unsigned();
-    // SAFETY: an instance has at least the size of each of its bases; it was zeroed when it
-    // was made, so every byte has a value.
+    // SAFETY: the class is alive as long as its instance, which has at least the class's size;
+    // it was zeroed when it was made, so every byte has a value.
     unsafe {
+        let size = (*instance.type_ptr()).tp_basicsize.cast_unsigned();
         let start = instance.as_ptr().cast::<u8>().add(header);
         std::slice::from_raw_parts(start, size.saturating_sub(header))
     }
 }
 
-fn is_instance(instance: &Obj, class: *mut py::PyTypeObject) -> bool {
-    // SAFETY: both types are alive.
-    unsafe { py::PyType_IsSubtype(instance.type_ptr(), class) != 0 }
+/// Whether each `T` has in it what an instance of `class` has.
+fn extends<T: NativeType>(class: *mut py::PyTypeObject) -> bool {
+    let native = T::cell().class();
+    // SAFETY: both types are alive, if the native one has been made.
+    !native.is_null() && unsafe { py::PyType_IsSubtype(native, class) != 0 }
 }
 
-impl Field {
-    /// The one field of `instance` that holds exactly `value`; nothing if there is none, or if
-    /// there are several.
+impl<T: NativeType> Field<T> {
+    /// The one field of `instance` that holds exactly `value`; nothing if there is none or
+    /// several, or if `T` does not extend the class of `instance`.
     pub fn holding(instance: &Obj, value: &Obj) -> Option<Self> {
-        let class = instance.type_ptr();
         let wanted = value.as_ptr().addr().to_ne_bytes();
         let width = size_of::<*mut ()>();
-        let mut found = body(instance, class)
-            .chunks_exact(width)
-            .enumerate()
-            .filter(|(_, word)| *word == wanted)
-            .map(|(index, _)| size_of::<py::PyObject>() + index * width);
-        let offset = found.next()?;
-        found.next().is_none().then_some(Self { offset, class })
+        let mut found =
+            body(instance).chunks_exact(width).enumerate().filter(|(_, word)| *word == wanted);
+        let (index, _) = found.next()?;
+        let offset = size_of::<py::PyObject>() + index * width;
+        let only = found.next().is_none() && extends::<T>(instance.type_ptr());
+        only.then_some(Self { offset, of: PhantomData })
     }
 
-    fn place(self, instance: &Obj) -> Option<*mut *mut py::PyObject> {
+    #[inline]
+    fn place(&self, instance: &Py<T>) -> *mut *mut py::PyObject {
+        instance.as_obj().as_ptr().wrapping_byte_add(self.offset).cast()
+    }
+
+    /// Whether there is nothing.
+    #[inline]
+    pub fn is_empty(&self, instance: &Py<T>) -> bool {
         // SAFETY: within the base's part of the instance.
-        is_instance(instance, self.class)
-            .then(|| unsafe { instance.as_ptr().byte_add(self.offset) }.cast())
+        unsafe { self.place(instance).read().is_null() }
+    }
+
+    /// Whether it holds exactly `value`.
+    #[inline]
+    pub fn holds(&self, instance: &Py<T>, value: &Obj) -> bool {
+        // SAFETY: within the base's part of the instance.
+        unsafe { self.place(instance).read() == value.as_ptr() }
     }
 
     /// Puts `value` there.
     #[inline]
-    pub fn set(self, instance: &Obj, value: Option<Obj>) {
-        let Some(place) = self.place(instance) else { return };
-        // SAFETY: the field owns what it holds. It has changed when the former object goes,
-        // whose finalizer may look at it.
+    pub fn set(&self, instance: &Py<T>, value: Option<Obj>) {
+        let place = self.place(instance);
+        // SAFETY: within the base's part of the instance; the field owns what it holds. It
+        // has changed when the former object goes, whose finalizer may look at it.
         unsafe {
             let former = place.read();
             place.write(value.map_or(ptr::null_mut(), Obj::into_ptr));
@@ -83,26 +97,21 @@ impl Field {
     }
 }
 
-impl ByteField {
+impl<T: NativeType> ByteField<T> {
     /// The one byte that is 1 in `one` and 0 in `other`, an instance of a base of its class.
     pub fn telling(one: &Obj, other: &Obj) -> Option<Self> {
-        let class = other.type_ptr();
-        if !is_instance(one, class) {
-            return None;
-        }
-        let bytes = body(one, class).iter().zip(body(other, class));
-        let mut found = bytes.enumerate().filter(|(_, pair)| *pair == (&1, &0));
+        let mut found =
+            body(one).iter().zip(body(other)).enumerate().filter(|(_, pair)| *pair == (&1, &0));
         let (index, _) = found.next()?;
         let offset = size_of::<py::PyObject>() + index;
-        found.next().is_none().then_some(Self { offset, class })
+        let only = found.next().is_none() && extends::<T>(one.type_ptr());
+        only.then_some(Self { offset, of: PhantomData })
     }
 
-    /// Makes it 1.
+    /// Makes it 1 or 0.
     #[inline]
-    pub fn set(self, instance: &Obj) {
-        if is_instance(instance, self.class) {
-            // SAFETY: within the base's part of the instance.
-            unsafe { instance.as_ptr().cast::<u8>().add(self.offset).write(1) };
-        }
+    pub fn set(&self, instance: &Py<T>, value: bool) {
+        // SAFETY: within the base's part of the instance.
+        unsafe { instance.as_obj().as_ptr().cast::<u8>().add(self.offset).write(u8::from(value)) };
     }
 }

@@ -206,7 +206,10 @@ fn define() -> PyResult<Obj> {
         slot(py::Py_tp_methods, methods.as_ptr().cast()),
         slot(0, ptr::null()),
     ];
+    // Only what is found through an immutable type of descriptors does the interpreter
+    // remember at the place of a call.
     let flags: c_ulong = py::Py_TPFLAGS_DEFAULT
+        | py::Py_TPFLAGS_IMMUTABLETYPE
         | py::Py_TPFLAGS_HAVE_GC
         | py::Py_TPFLAGS_HAVE_VECTORCALL
         | py::Py_TPFLAGS_METHOD_DESCRIPTOR

@@ -44,6 +44,7 @@ pub mod object;
 pub mod roster;
 pub mod set;
 pub mod slot;
+mod stop;
 pub mod text;
 mod trash;
 

@@ -112,7 +112,7 @@ impl Obj {
         // SAFETY: a type is alive as long as its instances.
         unsafe {
             let class = self.type_ptr();
-            #[cfg(not(Py_3_14))]
+            #[cfg(not(Py_3_13))]
             if (*class).tp_flags & py::Py_TPFLAGS_VALID_VERSION_TAG == 0 {
                 return None;
             }

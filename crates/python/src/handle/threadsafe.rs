@@ -86,7 +86,7 @@ impl HasCore for ThreadSafeHandle {
 }
 
 impl NativeType for ThreadSafeHandle {
-    const NAME: &'static std::ffi::CStr = c"batuta._batuta.ThreadSafeHandle";
+    const NAME: &'static std::ffi::CStr = c"batuta._batuta._ThreadSafeHandle";
     const DOC: &'static std::ffi::CStr =
         c"A callback scheduled by call_soon_threadsafe(). See asyncio.Handle.";
     const POOL: usize = 256;

@@ -1,16 +1,14 @@
 //! The `sock_*` calls, as methods of the loop.
 
-use std::cell::RefCell;
-
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::Methods;
 use crate::ffi::names::Name;
-use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot};
+use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 
+use super::SockOp;
 use super::lookups::Sockets;
 use super::ops::{Method, Operation};
-use super::{SockOp, State, awaitable};
 
 /// Makes the coroutine of a call.
 fn call<const N: usize>(
@@ -32,16 +30,7 @@ fn call<const N: usize>(
     }
     let argument = |index: usize| bound.get(index).copied().flatten();
     let Some(sock) = argument(0) else { return Ok(Obj::none()) };
-    let op = Py::new(SockOp {
-        event_loop: RefCell::new(Some(event_loop.clone())),
-        operation: Operation::new(method, sock, argument(1), argument(2)),
-        state: RefCell::new(State::Created),
-        origin: Slot::default(),
-    })?;
-    if event_loop.debug.get() {
-        op.origin.set(awaitable::origin()?);
-    }
-    Ok(op.into_obj())
+    SockOp::make(event_loop, Operation::new(method, sock, argument(1), argument(2)))
 }
 
 /// The calls, as methods of the loop.

@@ -24,8 +24,6 @@ pub struct Sockets {
     pub names: Names,
     /// `asyncio.base_events._check_ssl_socket`.
     pub check_ssl_socket: Obj,
-    /// `warnings._warn_unawaited_coroutine`.
-    pub warn_unawaited: Obj,
     /// `socket.socket`.
     class: Obj,
     /// The methods of `_socket.socket`, in the order of [`Method`].
@@ -45,7 +43,6 @@ impl Sockets {
         SOCKETS.set(Self {
             names: Names::intern()?,
             check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
-            warn_unawaited: import(c"warnings")?.attr(c"_warn_unawaited_coroutine")?,
             class: import(c"socket")?.attr(c"socket")?,
             genuine: [
                 native.attr(c"recv")?,

@@ -1,22 +1,14 @@
 //! `loop.sock_recv()` and its kin: coroutines without a frame.
 //!
-//! Role: a `sock_*` call returns a [`SockOp`], which behaves as a coroutine
-//! object does. The first `send` tries the operation at once; if it would block,
-//! the op watches the socket's descriptor as a reader or writer of the loop and
-//! waits for a future, exactly as `await future` does. The op is the callback of
-//! its own watch: it tries again and completes the future.
+//! Role: a `sock_*` call returns a coroutine whose routine is a [`SockOp`]. At the
+//! beginning it tries the operation at once; if it would block, the coroutine
+//! watches the socket's descriptor as a reader or writer of the loop and waits for
+//! a future. The coroutine is the callback of its own watch: called, it tries again
+//! and completes the future.
 //!
 //! Ownership: an op owns socket and arguments until it has finished, and its
-//! watch while it waits. The loop's registry holds the op through the handle of
-//! that watch.
-//!
-//! States ([`State`]):
-//!
-//! ```text
-//! Created --send--> Running --would block--> Waiting --send, future done--> Finished
-//!    |                 `------result, error--------|-------> Finished
-//!    `--throw, close-------------------------------'-------> Finished
-//! ```
+//! watch while it waits. The loop's registry holds the coroutine through the handle
+//! of that watch.
 //!
 //! Invariant: a watch is ended when the operation has completed or the op stops
 //! waiting, and only if the descriptor still has it: a number that has gone to
@@ -24,11 +16,9 @@
 //!
 //! Thread: the loop's.
 //!
-//! Files: this one is the state machine; `awaitable` shows it to Python, `calls`
-//! makes it; `ops` is what it does, by the system call (`system`) or by the
-//! socket object's own methods (`own`).
+//! Files: this one is the routine; `calls` makes it; `ops` is what it does, by the
+//! system call (`system`) or by the socket object's own methods (`own`).
 
-mod awaitable;
 mod calls;
 mod lookups;
 mod ops;
@@ -36,12 +26,14 @@ mod own;
 mod system;
 
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use crate::asyncio::names;
+use crate::coroutine::{Coroutine, Routine, Step};
 use crate::event_loop::NativeLoop;
-use crate::ffi::call::Sent;
-use crate::ffi::{Obj, Py, PyResult, Raised, Slot};
+use crate::ffi::native::{CallFn, TypeCell};
+use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::Handle;
 
 pub use calls::methods;
@@ -53,108 +45,33 @@ pub fn load() -> PyResult<()> {
     Sockets::load()
 }
 
-/// What an op waits for.
-struct Waiting {
-    future: Obj,
-    /// `future.__await__()`
-    iterator: Obj,
-    fd: RawFd,
-    handle: Py<Handle>,
-}
-
-/// How far a coroutine has come.
-enum State {
-    /// Nobody has awaited it.
-    Created,
-    /// Inside of `send()`, `throw()` or `close()`.
-    Running,
-    /// Its future was given to the task.
-    Waiting(Waiting),
-    /// It has returned or raised.
-    Finished,
-}
-
-/// What a `sock_*` call returns.
+/// What the coroutine of a `sock_*` call does.
 pub struct SockOp {
-    event_loop: RefCell<Option<Py<NativeLoop>>>,
+    event_loop: Held<NativeLoop>,
     operation: Operation,
-    state: RefCell<State>,
-    /// Where it was made, in debug mode.
-    origin: Slot,
+    /// What it waits for, completed by a later try.
+    future: Slot,
+    /// How it learns that the socket is ready.
+    watch: RefCell<Option<(RawFd, Py<Handle>)>>,
 }
 
-impl Py<SockOp> {
-    /// `coroutine.send(value)`
-    fn resume(&self, value: &Obj) -> PyResult<Sent> {
-        match self.state.replace(State::Running) {
-            State::Created if !value.is_none() => {
-                self.state.replace(State::Created);
-                let message = "can't send non-None value to a just-started coroutine";
-                Err(Raised::type_error(message))
-            }
-            State::Created => self.start().map_err(|raised| self.failed(None, raised)),
-            State::Running => Err(Raised::value_error("coroutine already executing")),
-            State::Waiting(waiting) => match waiting.iterator.send(value) {
-                Ok(Sent::Yielded(value)) => {
-                    self.state.replace(State::Waiting(waiting));
-                    Ok(Sent::Yielded(value))
-                }
-                Ok(Sent::Returned(value)) => {
-                    self.finish(Some(&waiting))?;
-                    Ok(Sent::Returned(value))
-                }
-                Err(raised) => Err(self.failed(Some(&waiting), raised)),
-            },
-            State::Finished => {
-                self.state.replace(State::Finished);
-                Err(Raised::runtime_error("cannot reuse already awaited coroutine"))
-            }
-        }
-    }
+static SOCK_OP: TypeCell = TypeCell::new();
 
-    /// The first step.
-    fn start(&self) -> PyResult<Sent> {
-        let event_loop = self.event_loop.borrow().clone();
-        let Some(event_loop) = event_loop else {
-            return Err(Raised::runtime_error("cannot reuse already awaited coroutine"));
-        };
-        match self.operation.begin(&event_loop)? {
-            Attempt::Done(value) => {
-                self.finish(None)?;
-                Ok(Sent::Returned(value))
-            }
-            Attempt::Blocked => self.wait(&event_loop),
-        }
-    }
-
-    /// Begins to wait.
-    fn wait(&self, event_loop: &Py<NativeLoop>) -> PyResult<Sent> {
-        let future = NativeLoop::create_future(event_loop)?;
-        let iterator = future.call_method0(&names().__await__)?;
-        let sock = self.operation.sock();
-        let (fd, handle) = event_loop.watch(&sock, self.operation.method.side(), self.as_obj())?;
-        let waiting = Waiting { future, iterator, fd, handle };
-        let sent = waiting.iterator.send(&Obj::none());
-        match sent {
-            Ok(Sent::Yielded(value)) => {
-                self.state.replace(State::Waiting(waiting));
-                Ok(Sent::Yielded(value))
-            }
-            Ok(Sent::Returned(value)) => {
-                self.finish(Some(&waiting))?;
-                Ok(Sent::Returned(value))
-            }
-            Err(raised) => Err(self.failed(Some(&waiting), raised)),
-        }
+impl SockOp {
+    /// The coroutine of a call.
+    fn make(event_loop: &Py<NativeLoop>, operation: Operation) -> PyResult<Obj> {
+        Coroutine::make(Self {
+            event_loop: Held::from(event_loop),
+            operation,
+            future: Slot::default(),
+            watch: RefCell::default(),
+        })
     }
 
     /// The socket is ready: tries again, and completes the future.
     fn ready(&self) -> PyResult<()> {
-        let (future, event_loop) = match (&*self.state.borrow(), &*self.event_loop.borrow()) {
-            (State::Waiting(waiting), Some(event_loop)) => {
-                (waiting.future.clone(), event_loop.clone())
-            }
-            _ => return Ok(()),
+        let (Some(future), Some(event_loop)) = (self.future.get(), self.event_loop.get()) else {
+            return Ok(());
         };
         if future.call_method0(&names().done)?.is_true()? {
             // Cancelled: nothing may be taken from the socket any more.
@@ -175,52 +92,68 @@ impl Py<SockOp> {
         }
     }
 
-    /// Ends the watch of an op that waits.
+    /// Ends the watch, if there is one.
     fn unwatch(&self) -> PyResult<()> {
-        let watch = match &*self.state.borrow() {
-            State::Waiting(waiting) => (waiting.fd, waiting.handle.clone()),
-            _ => return Ok(()),
-        };
-        self.end_watch(watch.0, &watch.1)
+        let watch = self.watch.take();
+        match (watch, self.event_loop.get()) {
+            (Some((fd, handle)), Some(event_loop)) => {
+                event_loop.unwatch(fd, self.operation.method.side(), &handle)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Routine for SockOp {
+    const TYPE: &'static CStr = c"batuta._batuta.SockOp";
+    const CALL: Option<CallFn<Coroutine<Self>>> =
+        Some(|this, _| this.routine().ready().map(|()| Obj::none()));
+
+    fn cell() -> &'static TypeCell {
+        &SOCK_OP
     }
 
-    fn end_watch(&self, fd: RawFd, handle: &Py<Handle>) -> PyResult<()> {
-        let event_loop = self.event_loop.borrow().clone();
-        match event_loop {
-            Some(event_loop) => event_loop.unwatch(fd, self.operation.method.side(), handle),
-            None => Ok(()),
+    fn qualname(&self) -> &'static str {
+        self.operation.method.qualname()
+    }
+
+    fn begin(&self, this: &Py<Coroutine<Self>>) -> PyResult<Step> {
+        let Some(event_loop) = self.event_loop.get() else { return Err(Raised::gone()) };
+        if let Attempt::Done(value) = self.operation.begin(&event_loop)? {
+            return Ok(Step::Done(value));
+        }
+        let future = NativeLoop::create_future(&event_loop)?;
+        let (sock, side) = (self.operation.sock(), self.operation.method.side());
+        self.future.set(Some(future.clone()));
+        let watch = event_loop.watch(&sock, side, this.as_obj())?;
+        self.watch.replace(Some(watch));
+        Ok(Step::Wait(future))
+    }
+
+    fn resume(&self, _: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step> {
+        self.unwatch()?;
+        match outcome {
+            Ok(value) => Ok(Step::Done(value)),
+            Err(exception) => Err(Raised::restore(exception)),
         }
     }
 
-    /// The end: lets go of everything.
-    fn finish(&self, waiting: Option<&Waiting>) -> PyResult<()> {
-        let ended = match waiting {
-            Some(waiting) => self.end_watch(waiting.fd, &waiting.handle),
-            None => Ok(()),
-        };
-        self.state.replace(State::Finished);
+    fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(self.event_loop.slot());
+        visitor.slot(&self.future);
+        if let Ok(watch) = self.watch.try_borrow()
+            && let Some((_, handle)) = &*watch
+        {
+            visitor.obj(handle.as_obj());
+        }
+        self.operation.traverse(visitor);
+    }
+
+    fn clear(&self) {
+        let watch = self.watch.take();
+        drop(watch);
+        self.future.set(None);
         self.operation.release();
-        let event_loop = self.event_loop.take();
-        drop(event_loop);
-        ended
-    }
-
-    /// The end by an exception, which is handed on.
-    #[cold]
-    fn failed(&self, waiting: Option<&Waiting>, raised: Raised) -> Raised {
-        let exception = raised.take();
-        match self.finish(waiting) {
-            Ok(()) => Raised::restore(exception),
-            Err(raised) => raised,
-        }
-    }
-
-    /// The end from outside, before a result: `throw()` and `close()`.
-    fn stop(&self) -> PyResult<()> {
-        match self.state.replace(State::Running) {
-            State::Running => Err(Raised::value_error("coroutine already executing")),
-            State::Waiting(waiting) => self.finish(Some(&waiting)),
-            State::Created | State::Finished => self.finish(None),
-        }
+        self.event_loop.release();
     }
 }

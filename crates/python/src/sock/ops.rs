@@ -45,17 +45,22 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method of the loop, which is the name of its coroutine, too.
-    pub fn name(self) -> &'static str {
+    /// `__qualname__` of the coroutine: that of the loop's method.
+    pub fn qualname(self) -> &'static str {
         match self {
-            Self::Recv => "sock_recv",
-            Self::RecvInto => "sock_recv_into",
-            Self::RecvFrom => "sock_recvfrom",
-            Self::RecvFromInto => "sock_recvfrom_into",
-            Self::SendAll => "sock_sendall",
-            Self::SendTo => "sock_sendto",
-            Self::Accept => "sock_accept",
+            Self::Recv => "EventLoop.sock_recv",
+            Self::RecvInto => "EventLoop.sock_recv_into",
+            Self::RecvFrom => "EventLoop.sock_recvfrom",
+            Self::RecvFromInto => "EventLoop.sock_recvfrom_into",
+            Self::SendAll => "EventLoop.sock_sendall",
+            Self::SendTo => "EventLoop.sock_sendto",
+            Self::Accept => "EventLoop.sock_accept",
         }
+    }
+
+    /// The method of the loop.
+    pub fn name(self) -> &'static str {
+        self.qualname().trim_start_matches("EventLoop.")
     }
 
     /// What the socket must become for another try.

@@ -9,8 +9,8 @@ declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
         _batuta_order, _get, _init, _put, _wakeup_next, acquire, append, cancelled, create_future,
-        empty, full, get_nowait, item, locked, maxsize, pop, popleft, put_nowait, qsize, release,
-        remove, value,
+        empty, full, get_nowait, item, locked, maxsize, n, notify, pop, popleft, put_nowait, qsize, release,
+        predicate, remove, value, wait,
     }
 }
 

@@ -21,6 +21,7 @@
 //! Thread: that of the loop, as asyncio demands of its users.
 
 mod binding;
+mod condition;
 mod deque;
 mod event;
 mod hooks;
@@ -34,6 +35,7 @@ mod waiter;
 use crate::ffi::native::define;
 use crate::ffi::{Obj, PyResult};
 
+pub use condition::NativeCondition;
 pub use event::NativeEvent;
 pub use lock::NativeLock;
 pub use queue::NativeQueue;
@@ -45,5 +47,6 @@ pub fn load(add: impl Fn(&'static std::ffi::CStr, &Obj) -> PyResult<()>) -> PyRe
     add(c"NativeEvent", &event::prepare(define::<NativeEvent>(None)?)?)?;
     add(c"NativeLock", &lock::prepare(define::<NativeLock>(None)?)?)?;
     add(c"NativeSemaphore", &semaphore::prepare(define::<NativeSemaphore>(None)?)?)?;
+    add(c"NativeCondition", &condition::prepare(define::<NativeCondition>(None)?)?)?;
     add(c"NativeQueue", &queue::prepare(define::<NativeQueue>(None)?)?)
 }

@@ -103,7 +103,7 @@ fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
     this.log_destroy_pending.set(true);
     this.coro.set(Some(coro.clone()));
     #[cfg(Py_3_14)]
-    super::outside::show_task(this.as_obj(), coro);
+    super::outside::show_task(this, coro);
     Task::set_name(this, args.name.and_then(Obj::non_none))?;
     #[cfg(Py_3_12)]
     if args.eager_start && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()? {
@@ -126,7 +126,7 @@ fn start_eagerly(this: &Py<Task>) -> PyResult<()> {
     }
     this.coro.set(None);
     #[cfg(Py_3_14)]
-    super::outside::hide_coro(this.as_obj());
+    super::outside::hide_coro(this);
     result
 }
 
@@ -143,7 +143,7 @@ impl Task {
         }
         #[cfg(Py_3_14)]
         super::outside::show_name(
-            this.as_obj(),
+            this,
             match &name {
                 Some(name) => name.clone(),
                 None => Obj::int(this.number.get().cast_signed())?,

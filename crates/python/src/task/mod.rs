@@ -247,6 +247,11 @@ impl NativeType for Task {
         !self.core.is_pending() && !self.core.log_traceback()
     }
 
+    #[cfg(Py_3_14)]
+    fn retire(this: &Py<Self>) {
+        outside::hide(this);
+    }
+
     fn methods() -> Methods<Self> {
         methods::methods()
     }

@@ -149,18 +149,6 @@ fn replace(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
     Asyncio::get().registry.swap_current.call2(event_loop, task.as_obj()).map(drop)
 }
 
-/// The call graph shall show that `task` waits for `future`.
-#[cfg(Py_3_14)]
-pub fn waits(task: &Py<Task>, future: &Obj) -> PyResult<()> {
-    Asyncio::get().registry.add_awaited_by.call2(future, task.as_obj()).map(drop)
-}
-
-/// The call graph shall show it no longer.
-#[cfg(Py_3_14)]
-pub fn waits_no_longer(task: &Py<Task>, future: &Obj) -> PyResult<()> {
-    Asyncio::get().registry.discard_awaited_by.call2(future, task.as_obj()).map(drop)
-}
-
 /// Runs `body`, the first step of a task that starts inside another one.
 #[cfg(Py_3_12)]
 pub fn while_eager<R>(

@@ -60,7 +60,12 @@ unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
             && (*cell.pool.get()).len() < T::POOL
             // A note of the collector's in the header, which nothing would take back.
             && (T::FINALIZE.is_none() || py::PyObject_GC_IsFinalized(object) == 0);
-        method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        method::guard((), || {
+            if pooled {
+                T::retire(Py::view(&object));
+            }
+            ptr::drop_in_place(place::<T>(object));
+        });
         if T::CHAINED && !pooled {
             return base::dealloc(cell.base.get(), object);
         }

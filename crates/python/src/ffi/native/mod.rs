@@ -111,6 +111,9 @@ pub trait NativeType: Sized + 'static {
     fn ends_quietly(&self) -> bool {
         false
     }
+    /// Told before an instance goes into the pool: takes back what the type has put into
+    /// its base.
+    fn retire(_this: &Py<Self>) {}
     /// The methods.
     fn methods() -> Methods<Self>;
     /// The properties.

@@ -8,7 +8,7 @@ use pyo3_ffi as py;
 
 use super::super::args::Args;
 use super::super::call::Sent;
-use super::super::error::{self, PyResult, Raised};
+use super::super::error::{PyResult, Raised};
 use super::super::method;
 use super::super::object::Obj;
 use super::{NativeType, Py, life};
@@ -168,9 +168,6 @@ pub(super) unsafe extern "C" fn set_attribute<T: NativeType>(
 pub fn sent_or_stop(sent: PyResult<Sent>) -> PyResult<Obj> {
     match sent? {
         Sent::Yielded(value) => Ok(value),
-        Sent::Returned(value) => {
-            let stop = error::builtin(&raw const py::PyExc_StopIteration).call1(&value)?;
-            Err(Raised::raise(&stop))
-        }
+        Sent::Returned(value) => Err(Raised::stop_iteration(&value)),
     }
 }
