@@ -52,6 +52,7 @@ pub fn thread_entry(key: &Name) -> Option<Obj> {
 }
 
 /// Whether the entry is exactly this object.
+#[cfg(not(Py_3_14))]
 #[inline]
 pub fn is_thread_entry(key: &Name, entry: &Obj) -> bool {
     // SAFETY: an address is compared.
