@@ -107,7 +107,7 @@ def test_no_argument(run: Run, aio: Any) -> None:
 def test_what_cannot_be_awaited_is_refused(run: Run, aio: Any) -> None:
     async def main() -> None:
         coroutine = answer()
-        with pytest.raises(TypeError, match="An asyncio.Future, a coroutine or an awaitable"):
+        with pytest.raises(TypeError, match=r"An asyncio\.Future, a coroutine or an awaitable"):
             aio.gather(coroutine, 7)
         with pytest.raises(TypeError, match="unexpected keyword argument 'loop'"):
             aio.gather(loop=None)

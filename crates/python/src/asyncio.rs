@@ -83,6 +83,7 @@ pub struct Asyncio {
     /// `asyncio._get_running_loop`, the native one.
     pub get_running_loop_or_none: Obj,
     /// Under which the thread's dict has the running loop.
+    #[cfg(not(Py_3_14))]
     pub running_loop_key: Name,
     /// `asyncio.base_futures._future_repr`.
     pub future_repr: Obj,
@@ -207,6 +208,7 @@ impl Asyncio {
             get_event_loop: native.attr(c"get_event_loop")?,
             get_running_loop: native.attr(c"get_running_loop")?,
             get_running_loop_or_none: native.attr(c"_get_running_loop")?,
+            #[cfg(not(Py_3_14))]
             running_loop_key: Name::intern(c"__asyncio_running_event_loop__")?,
             future_repr: import(c"asyncio.base_futures")?.attr(c"_future_repr")?,
             base_tasks: import(c"asyncio.base_tasks")?,
@@ -229,9 +231,14 @@ impl Asyncio {
     /// What `asyncio.tasks.Task` is now.
     #[inline]
     pub fn task_class(&self) -> PyResult<Obj> {
-        match self.tasks_dict.dict_get(self.task_name.as_obj())? {
-            Some(class) => Ok(class),
-            None => self.tasks.getattr(&self.task_name),
+        self.of_tasks(&self.task_name)
+    }
+
+    /// What has this name in `asyncio.tasks` now.
+    pub fn of_tasks(&self, name: &Name) -> PyResult<Obj> {
+        match self.tasks_dict.dict_get(name.as_obj())? {
+            Some(found) => Ok(found),
+            None => self.tasks.getattr(name),
         }
     }
 

@@ -11,7 +11,7 @@ declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
         _cancel_message, _cancelling, _log_destroy_pending, _make_cancelled_error, _on_task_done,
-        _on_timeout, _state, _task, cancelled, cancelling, create_future, delay, fut,
+        _on_timeout, _state, _task, cancelled, cancelling, create_future, current_task, delay, fut,
         remove_done_callback, result, return_exceptions, timeout, when,
     }
 }
@@ -25,8 +25,6 @@ pub struct Lookups {
     pub isfuture: Obj,
     /// `asyncio.futures._get_loop`.
     pub get_loop: Obj,
-    #[cfg(Py_3_14)]
-    current_task: Obj,
     /// The name of the function that makes futures of what can be awaited, in
     /// `asyncio.tasks`: 3.11 has one of its own for `gather`.
     pub ensure_future: Name,
@@ -82,8 +80,6 @@ pub fn load() -> PyResult<()> {
         names: Names::intern()?,
         isfuture: futures.attr(c"isfuture")?,
         get_loop: futures.attr(c"_get_loop")?,
-        #[cfg(Py_3_14)]
-        current_task: import(c"_asyncio")?.attr(c"current_task")?,
         ensure_future: Name::intern(ensure_future)?,
         gather: tasks.attr(c"gather")?,
         sleep: tasks.attr(c"sleep")?,
@@ -119,24 +115,14 @@ pub fn stock() -> &'static Lookups {
     LOOKUPS.get()
 }
 
-/// What `asyncio.tasks.current_task` says, if a program has replaced that function: tasks
-/// written in Python are known to functions written in Python only.
-#[cfg(Py_3_14)]
-fn current_task_of_others(event_loop: &Obj) -> PyResult<Option<Obj>> {
-    let function = Asyncio::get().tasks.attr(c"current_task")?;
-    if function.is(&stock().current_task) {
-        return Ok(None);
-    }
-    function.call1(event_loop).map(Some)
-}
-
 /// The task that the loop runs.
 #[inline]
 pub fn current_task(event_loop: &Obj) -> PyResult<Option<Obj>> {
     #[cfg(Py_3_14)]
-    let found = match stock().current_task.call1(event_loop)? {
-        none if none.is_none() => current_task_of_others(event_loop)?,
-        task => Some(task),
+    let found = {
+        // There are two of them, which know of different tasks; a program chooses.
+        let current_task = Asyncio::get().of_tasks(&stock().names.current_task)?;
+        Some(current_task.call1(event_loop)?)
     };
     #[cfg(not(Py_3_14))]
     let found = Asyncio::get().registry.current.dict_get(event_loop)?;

@@ -12,7 +12,9 @@
 use std::cell::RefCell;
 
 use crate::asyncio::Asyncio;
-use crate::ffi::{Obj, Py, PyResult, gil};
+#[cfg(not(Py_3_14))]
+use crate::ffi::gil;
+use crate::ffi::{Obj, Py, PyResult};
 
 use super::NativeLoop;
 
@@ -20,6 +22,8 @@ use super::NativeLoop;
 #[cfg_attr(Py_3_14, expect(dead_code, reason = "asyncio itself is quick to tell there"))]
 struct Note {
     event_loop: Py<NativeLoop>,
+    /// What the thread's dict has for it.
+    #[cfg(not(Py_3_14))]
     entry: Option<Obj>,
 }
 
@@ -33,8 +37,11 @@ pub(super) struct Running(Option<Note>);
 
 impl Running {
     pub(super) fn begin(this: &Py<NativeLoop>) -> Self {
-        let entry = gil::thread_entry(&Asyncio::get().running_loop_key);
-        let note = Note { event_loop: this.clone(), entry };
+        let note = Note {
+            event_loop: this.clone(),
+            #[cfg(not(Py_3_14))]
+            entry: gil::thread_entry(&Asyncio::get().running_loop_key),
+        };
         Self(RUNNING.replace(Some(note)))
     }
 }

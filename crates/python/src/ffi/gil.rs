@@ -6,7 +6,9 @@ use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
 use super::exit::{self, surviving};
+#[cfg(not(Py_3_14))]
 use super::names::Name;
+#[cfg(not(Py_3_14))]
 use super::object::Obj;
 
 /// Runs `body` without the lock, so that other threads run Python meanwhile.
@@ -43,6 +45,7 @@ pub fn thread_ident() -> u64 {
 }
 
 /// An entry of this thread's dict, in which modules keep what is the thread's own.
+#[cfg(not(Py_3_14))]
 pub fn thread_entry(key: &Name) -> Option<Obj> {
     // SAFETY: the dict and its entry are borrowed; null if there is none.
     unsafe {
@@ -61,6 +64,7 @@ pub fn is_thread_entry(key: &Name, entry: &Obj) -> bool {
 
 /// # Safety
 /// The result is borrowed from the dict.
+#[cfg(not(Py_3_14))]
 #[inline]
 unsafe fn find_thread_entry(key: &Name) -> *mut py::PyObject {
     // SAFETY: the thread state is there, as the lock is held; the key is a string, whose
