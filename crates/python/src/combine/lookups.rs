@@ -12,7 +12,7 @@ declare_names! {
     pub struct Names {
         _cancel_message, _cancelling, _log_destroy_pending, _make_cancelled_error, _on_task_done,
         _on_timeout, _state, _task, cancelled, cancelling, create_future, delay, fut,
-        remove_done_callback, result, return_exceptions, timeout, when,
+        remove_done_callback, result, return_exceptions, return_when, timeout, when,
     }
 }
 
@@ -37,6 +37,12 @@ pub struct Lookups {
     /// `math.isnan`.
     #[cfg(Py_3_13)]
     pub isnan: Obj,
+    /// `asyncio.wait`.
+    pub wait: Obj,
+    /// `("timeout", "return_when")`.
+    pub wait_keywords: Obj,
+    /// `ALL_COMPLETED`, `FIRST_EXCEPTION`, `FIRST_COMPLETED`.
+    pub wait_constants: [Obj; 3],
     /// `asyncio.wait_for`.
     pub wait_for: Obj,
     /// `asyncio.TimeoutError`.
@@ -89,6 +95,13 @@ pub fn load() -> PyResult<()> {
         sleep: tasks.attr(c"sleep")?,
         #[cfg(Py_3_13)]
         isnan: import(c"math")?.attr(c"isnan")?,
+        wait: tasks.attr(c"wait")?,
+        wait_keywords: Obj::tuple(&[Obj::str("timeout")?, Obj::str("return_when")?])?,
+        wait_constants: [
+            tasks.attr(c"ALL_COMPLETED")?,
+            tasks.attr(c"FIRST_EXCEPTION")?,
+            tasks.attr(c"FIRST_COMPLETED")?,
+        ],
         wait_for: tasks.attr(c"wait_for")?,
         #[cfg(not(Py_3_12))]
         timeout_error: import(c"asyncio.exceptions")?.attr(c"TimeoutError")?,
