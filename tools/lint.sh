@@ -18,7 +18,7 @@ check cargo clippy --workspace --all-targets --keep-going --quiet -- -D warnings
 check ruff check --quiet .
 check ruff format --quiet --check .
 for version in 3.11 3.12 3.13 3.14; do
-  check mypy --strict --no-error-summary --python-version "$version" python/batuta
+  check mypy --strict --no-error-summary --python-version "$version" python/batuta tests/type_checkers
 done
 check python -m mypy.stubtest --concise batuta
 

@@ -7,6 +7,7 @@ the interpreter's own classes on its own loop. So they hold each Python version'
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
 import random
@@ -304,6 +305,31 @@ def test_another_loop_is_refused(kit: Kit, run: Run) -> None:
 
     run(first)
     run(second)
+
+
+@both_kits
+def test_the_loop_makes_the_futures(kit: Kit, run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        event = kit.Event()
+        for turn in range(3):
+            future = loop.create_future()
+            make = mock.patch.object(loop, "create_future", return_value=future)
+            with make if turn == 1 else contextlib.nullcontext():
+                task = asyncio.ensure_future(event.wait())
+                await asyncio.sleep(0)
+            assert (event._waiters[0] is future) is (turn == 1)
+            event.set()
+            assert await task is True
+            event.clear()
+
+    run(main)
+
+
+def test_no_loop_is_an_error() -> None:
+    for kit in (STOCK_KIT, BATUTA_KIT):
+        with pytest.raises(AttributeError, match=r"^'NoneType' object has no attribute 'create_"):
+            kit.Event().wait().send(None)
 
 
 @both_kits

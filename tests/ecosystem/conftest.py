@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from batuta import acceleration
 
+from loops import STOCK, SUBJECT, Run, load
 from needs import postgres_program
 
 HERE = Path(__file__).parent
@@ -28,6 +30,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(90))
+
+
+@pytest.fixture(params=["stock", "batuta", "accelerated"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs a coroutine function on a new loop; the third time with asyncio's names replaced."""
+    if request.param != "accelerated":
+        yield Run(load(STOCK if request.param == "stock" else SUBJECT))
+        return
+    with acceleration.held():
+        yield Run(load(SUBJECT))
 
 
 def free_port() -> int:

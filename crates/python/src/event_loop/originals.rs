@@ -21,6 +21,8 @@ pub enum Past {
     CreateTask,
     /// Make futures and put entries among the timers.
     CallLater,
+    /// Make futures.
+    CreateFuture,
 }
 
 /// What was found, by [`Past`].
@@ -29,6 +31,7 @@ pub struct Originals {
     call_soon: Cell<Option<NonZeroU32>>,
     create_task: Cell<Option<NonZeroU32>>,
     call_later: Cell<Option<NonZeroU32>>,
+    create_future: Cell<Option<NonZeroU32>>,
 }
 
 impl Originals {
@@ -38,6 +41,7 @@ impl Originals {
             Past::CallSoon => &self.call_soon,
             Past::CreateTask => &self.create_task,
             Past::CallLater => &self.call_later,
+            Past::CreateFuture => &self.create_future,
         }
     }
 }
@@ -62,6 +66,7 @@ impl NativeLoop {
         let native = match past {
             Past::CallSoon => Self::has_own(this, &names().call_soon),
             Past::CreateTask => Self::has_own(this, &names().create_task),
+            Past::CreateFuture => Self::has_own(this, &names().create_future),
             Past::CallLater => timing().iter().all(|name| Self::has_own(this, name)),
         };
         let version = if native { this.as_obj().class_version() } else { None };
@@ -85,7 +90,7 @@ impl NativeLoop {
     pub(super) fn assigned(this: &Py<Self>, name: &Obj) {
         let others = [&names().call_soon, &names().create_task];
         if others.iter().chain(&timing()).any(|own| name.is(own.as_obj())) {
-            for past in [Past::CallSoon, Past::CreateTask, Past::CallLater] {
+            for past in [Past::CallSoon, Past::CreateTask, Past::CallLater, Past::CreateFuture] {
                 this.originals.place(past).set(None);
             }
         }

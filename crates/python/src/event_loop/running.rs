@@ -19,6 +19,7 @@ use crate::ffi::{Obj, Py, PyResult};
 use super::NativeLoop;
 
 #[derive(Debug)]
+#[cfg_attr(Py_3_14, expect(dead_code, reason = "asyncio itself is quick to tell there"))]
 struct Note {
     event_loop: Py<NativeLoop>,
     /// What the thread's dict has for it.
@@ -53,14 +54,6 @@ impl Drop for Running {
 }
 
 impl NativeLoop {
-    /// Whether this thread runs the loop's turns.
-    #[inline]
-    pub fn runs_here(this: &Py<Self>) -> bool {
-        RUNNING.with_borrow(|running| {
-            running.as_ref().is_some_and(|note| note.event_loop.as_obj().is(this.as_obj()))
-        })
-    }
-
     /// For a child process: no loop runs there.
     pub fn forget_running() {
         let note = RUNNING.take();

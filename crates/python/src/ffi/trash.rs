@@ -46,8 +46,12 @@ pub(super) unsafe fn end(object: *mut py::PyObject, end_it: End) {
             let mut waiting = WAITING.take();
             let Some((object, end_it)) = waiting.pop() else { break };
             WAITING.set(waiting);
-            // SAFETY: put there above, once, with its own function.
-            unsafe { end_it(object) };
+            // SAFETY: put there above, once, with its own function, which wants it tracked;
+            // nothing runs before it is alive again or untracked.
+            unsafe {
+                py::PyObject_GC_Track(object.cast());
+                end_it(object);
+            }
         }
         FILLED.set(false);
     }

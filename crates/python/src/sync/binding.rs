@@ -1,79 +1,60 @@
 //! The loop that a lock, event or queue belongs to: the one that runs when
 //! somebody waits for the first time.
 
-use std::cell::Cell;
-
-use crate::event_loop::NativeLoop;
+use crate::asyncio::names;
+use crate::event_loop::{NativeLoop, Past, running_loop};
 use crate::ffi::method::Properties;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
-use super::lookups::{Lookups, own_names};
-
-/// `_loop`, and what is known of it.
+/// `_loop`
 #[derive(Debug, Default)]
-pub struct Binding {
-    event_loop: Slot,
-    /// Whether its futures may be made without calling `create_future`.
-    native: Cell<bool>,
-}
+pub struct Binding(Slot);
 
 impl Binding {
     /// A future of the running loop, for `this` to wait with.
     pub fn create_future(&self, this: &Obj) -> PyResult<Obj> {
-        if self.native.get()
-            && let Some(event_loop) = self.event_loop.get()
-            && let Some(native) = Py::<NativeLoop>::from_instance(&event_loop)
-            && NativeLoop::runs_here(native)
-        {
-            return NativeLoop::create_future(native);
+        let running = running_loop()?;
+        if !self.0.is_some() {
+            self.0.set(running.clone());
         }
-        let running = Lookups::get().get_running_loop.call0()?;
-        let bound = self.event_loop.get().unwrap_or_else(|| {
-            self.bind(&running);
-            running.clone()
-        });
-        if !bound.is(&running) {
+        let is_ours = match &running {
+            Some(running) => self.0.holds(running),
+            None => !self.0.is_some(),
+        };
+        if !is_ours {
             return Err(Raised::runtime_error(&format!(
                 "{} is bound to a different event loop",
                 this.repr_lossy()
             )));
         }
-        running.call_method0(&own_names().create_future)
+        // Without a loop it is `None` that has no such method, as with asyncio's own.
+        let running = running.unwrap_or_else(Obj::none);
+        match Py::<NativeLoop>::from_instance(&running) {
+            Some(native) if NativeLoop::may_go_past(native, Past::CreateFuture) => {
+                NativeLoop::create_future(native)
+            }
+            _ => running.call_method0(&names().create_future),
+        }
     }
 
     /// Binds to a loop, or to none.
     pub fn bind(&self, event_loop: &Obj) {
-        let native = Py::<NativeLoop>::from_instance(event_loop);
-        self.native.set(native.is_some_and(makes_native_futures));
-        self.event_loop.set(event_loop.non_none().cloned());
+        self.0.set(event_loop.non_none().cloned());
     }
 
     /// `_loop`
     pub fn get(&self) -> Option<Obj> {
-        self.event_loop.get()
+        self.0.get()
     }
 
     /// Shows the loop to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
-        visitor.slot(&self.event_loop);
+        visitor.slot(&self.0);
     }
 
     /// Lets go of the loop.
     pub fn clear(&self) {
-        self.native.set(false);
-        self.event_loop.set(None);
-    }
-}
-
-/// Whether nobody has replaced `create_future` of this loop or in its class.
-fn makes_native_futures(event_loop: &Py<NativeLoop>) -> bool {
-    match event_loop.as_obj().getattr(&own_names().create_future) {
-        // The only built-in function of that name that a native loop can have.
-        Ok(found) => found.builtin_function().is_some_and(|(_, name)| name == c"create_future"),
-        Err(raised) => {
-            raised.clear();
-            false
-        }
+        self.0.set(None);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::ffi::{Obj, PyResult};
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        _batuta_order, _get, _init, _put, _wakeup_next, acquire, append, cancelled, create_future,
+        _batuta_order, _get, _init, _put, _wakeup_next, acquire, append, cancelled,
         empty, full, get_nowait, item, locked, maxsize, n, notify, pop, popleft, put_nowait, qsize, release,
         predicate, remove, value, wait,
     }
@@ -23,8 +23,6 @@ pub struct Lookups {
     pub locks: Obj,
     /// `asyncio.queues`.
     pub queues: Obj,
-    /// `asyncio._get_running_loop`, the native one.
-    pub get_running_loop: Obj,
     /// `collections.deque`.
     pub deque: Obj,
     /// `heapq.heappush`.
@@ -43,7 +41,6 @@ impl Lookups {
             names: Names::intern()?,
             locks: import(c"asyncio.locks")?,
             queues: import(c"asyncio.queues")?,
-            get_running_loop: import(c"_asyncio")?.attr(c"_get_running_loop")?,
             deque: import(c"collections")?.attr(c"deque")?,
             heappush: heapq.attr(c"heappush")?,
             heappop: heapq.attr(c"heappop")?,

@@ -140,7 +140,9 @@ impl Task {
     }
 
     fn finalize(this: &Py<Self>) {
-        let known = if this.core.is_pending() { registry::forget(this) } else { Ok(()) };
+        // From 3.14 on asyncio's list has no references: whoever has put it there, it must leave.
+        let listed = cfg!(Py_3_14) || this.core.is_pending();
+        let known = if listed { registry::forget(this) } else { Ok(()) };
         let reported = known
             .and_then(|()| this.report_pending(this.as_obj()))
             .and_then(|()| this.core.finalize(this.as_obj()));

@@ -41,7 +41,7 @@ pub(super) unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject
 }
 
 /// # Safety
-/// `object` is an instance whose last reference has gone.
+/// `object` is an instance whose last reference has gone, and is tracked.
 unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
     // SAFETY: says the caller; `T` is alive until it is dropped here.
     unsafe {
@@ -49,40 +49,70 @@ unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
         let cell = T::cell();
         let exact = class == cell.class();
         let quiet = T::FINALIZE.is_none() || (exact && (*place::<T>(object)).ends_quietly());
-        if !quiet && py::PyObject_CallFinalizerFromDealloc(object) < 0 {
-            return; // Alive again.
-        }
-        py::PyObject_GC_UnTrack(object.cast());
-        clear_weak_references(object, class);
-        let pooled = T::POOL > 0
+        let may_be_kept = T::POOL > 0
             && exact
             && quiet
             && (*cell.pool.get()).len() < T::POOL
             // A note of the collector's in the header, which nothing would take back.
             && (T::FINALIZE.is_none() || py::PyObject_GC_IsFinalized(object) == 0);
-        method::guard((), || {
-            if pooled {
-                T::retire(Py::view(&object));
+        if may_be_kept {
+            py::PyObject_GC_UnTrack(object.cast());
+            clear_weak_references(object, class);
+            method::guard((), || T::retire(Py::view(&object)));
+            if base_is_blank::<T>(object) {
+                return keep::<T>(object);
             }
-            ptr::drop_in_place(place::<T>(object));
-        });
-        if T::CHAINED && !pooled {
-            return base::dealloc(cell.base.get(), object);
+            // Somebody has put something there that only the finalizer takes back.
+            py::PyObject_GC_Track(object.cast());
         }
+        let nothing_to_do = T::FINALIZE.is_none() || (quiet && base_is_blank::<T>(object));
+        if !nothing_to_do && py::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            return; // Alive again.
+        }
+        py::PyObject_GC_UnTrack(object.cast());
+        clear_weak_references(object, class);
+        method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        // Not the base's own `tp_dealloc`, which may call the finalizer again.
         if T::CHAINED {
-            base::reset(cell.base.get(), object);
+            base::clear(cell.base.get(), object);
+        }
+        if T::OPEN {
+            py::Py_CLEAR(dict_place::<T>(object));
+        }
+        if let Some(free) = (*class).tp_free {
+            free(object.cast());
+        }
+        py::Py_DECREF(class.cast());
+    }
+}
+
+/// Puts a dead instance into the pool.
+///
+/// # Safety
+/// `object` is an instance of exactly the native type whose last reference has gone; it is
+/// untracked, has no weak references, and the fields of its base are blank.
+unsafe fn keep<T: NativeType>(object: *mut py::PyObject) {
+    let cell = T::cell();
+    // SAFETY: says the caller; the pool is touched for one operation, which runs no other code.
+    unsafe {
+        method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        if T::CHAINED {
+            base::clear_attributes(cell.base.get(), object);
         }
         if T::OPEN {
             py::Py_CLEAR(dict_place::<T>(object));
         }
         // What was dropped may have filled the pool meanwhile: one too many is no harm.
-        if pooled {
-            (*cell.pool.get()).push(object);
-        } else if let Some(free) = (*class).tp_free {
-            free(object.cast());
-        }
-        py::Py_DECREF(class.cast());
+        (*cell.pool.get()).push(object);
+        py::Py_DECREF(cell.class().cast());
     }
+}
+
+/// # Safety
+/// `object` is an instance of `T`.
+unsafe fn base_is_blank<T: NativeType>(object: *mut py::PyObject) -> bool {
+    // SAFETY: says the caller.
+    !T::CHAINED || unsafe { base::is_blank(T::cell().base.get(), object) }
 }
 
 /// # Safety

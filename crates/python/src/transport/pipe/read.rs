@@ -105,10 +105,13 @@ impl Py<ReadPipeTransport> {
             Ok(data) => {
                 let called = protocol.call_method1(&names().data_received, &data);
                 called.map(drop).or_else(|raised| {
+                    // The name is asked of Python, with no exception set.
+                    let exception = raised.take();
                     let message = format!(
                         "Exception in callback {}._read_ready()",
                         self.as_obj().type_name()
                     );
+                    let raised = Raised::restore(exception);
                     report(&self.whose(Some(&event_loop)), raised, &message)
                 })
             }
