@@ -7,6 +7,7 @@ from asyncio import sleep as sleep
 from asyncio import timeout as timeout
 from asyncio import timeout_at as timeout_at
 from asyncio import transports
+from asyncio import wait as wait
 from asyncio import wait_for as wait_for
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context

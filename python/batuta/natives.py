@@ -29,6 +29,7 @@ NATIVE: Final[dict[str, Any]] = {
     "sleep": _batuta.sleep,
     "timeout": timeouts.timeout,
     "timeout_at": timeouts.timeout_at,
+    "wait": _batuta.wait,
     "wait_for": _batuta.wait_for,
 }
 

@@ -17,7 +17,7 @@ import pytest
 from batuta import _batuta
 from batuta.taskgroups import TaskGroup
 
-NAMES = ("gather", "sleep", "wait_for", "timeout", "timeout_at", "Timeout", "TaskGroup")
+NAMES = ("gather", "sleep", "wait", "wait_for", "timeout", "timeout_at", "Timeout", "TaskGroup")
 
 
 def api(kind: str) -> Any:

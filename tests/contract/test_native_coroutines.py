@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 from batuta import _batuta
 
-from contract.kits import BATUTA_KIT, STOCK_KIT, Kit, both_kits
+from contract.kits import BATUTA_KIT, LOCKS, QUEUES, STOCK_KIT, Kit, both_kits
 from loops import Run
 
 pytestmark = both_kits
@@ -331,6 +331,16 @@ def test_methods_look_like_async_functions(kit: Kit, class_name: str, name: str)
         function(object(), *[None] * (function.__code__.co_argcount - 1)).send(None)
     with pytest.raises(TypeError):
         method(surprise=1)
+
+
+@pytest.mark.parametrize("class_name", [*LOCKS, *QUEUES])
+def test_public_methods_have_stocks_signatures(kit: Kit, class_name: str) -> None:
+    stock = getattr(STOCK_KIT, class_name)
+    for name in dir(stock):
+        wanted = getattr(stock, name)
+        if not name.startswith("_") and callable(wanted):
+            given = inspect.signature(getattr(getattr(kit, class_name), name))
+            assert list(given.parameters) == list(inspect.signature(wanted).parameters)
 
 
 def test_mocks_of_the_classes_are_asynchronous_where_they_should_be(kit: Kit) -> None:

@@ -231,14 +231,9 @@ impl Asyncio {
     /// What `asyncio.tasks.Task` is now.
     #[inline]
     pub fn task_class(&self) -> PyResult<Obj> {
-        self.of_tasks(&self.task_name)
-    }
-
-    /// What has this name in `asyncio.tasks` now.
-    pub fn of_tasks(&self, name: &Name) -> PyResult<Obj> {
-        match self.tasks_dict.dict_get(name.as_obj())? {
-            Some(found) => Ok(found),
-            None => self.tasks.getattr(name),
+        match self.tasks_dict.dict_get(self.task_name.as_obj())? {
+            Some(class) => Ok(class),
+            None => self.tasks.getattr(&self.task_name),
         }
     }
 

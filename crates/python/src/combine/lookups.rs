@@ -11,8 +11,8 @@ declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
         _cancel_message, _cancelling, _log_destroy_pending, _make_cancelled_error, _on_task_done,
-        _on_timeout, _state, _task, cancelled, cancelling, create_future, current_task, delay, fut,
-        remove_done_callback, result, return_exceptions, timeout, when,
+        _on_timeout, _state, _task, cancelled, cancelling, create_future, delay, fut,
+        remove_done_callback, result, return_exceptions, return_when, timeout, when,
     }
 }
 
@@ -25,6 +25,8 @@ pub struct Lookups {
     pub isfuture: Obj,
     /// `asyncio.futures._get_loop`.
     pub get_loop: Obj,
+    #[cfg(Py_3_14)]
+    current_task: Obj,
     /// The name of the function that makes futures of what can be awaited, in
     /// `asyncio.tasks`: 3.11 has one of its own for `gather`.
     pub ensure_future: Name,
@@ -35,6 +37,12 @@ pub struct Lookups {
     /// `math.isnan`.
     #[cfg(Py_3_13)]
     pub isnan: Obj,
+    /// `asyncio.wait`.
+    pub wait: Obj,
+    /// `("timeout", "return_when")`.
+    pub wait_keywords: Obj,
+    /// `ALL_COMPLETED`, `FIRST_EXCEPTION`, `FIRST_COMPLETED`.
+    pub wait_constants: [Obj; 3],
     /// `asyncio.wait_for`.
     pub wait_for: Obj,
     /// `asyncio.TimeoutError`.
@@ -80,11 +88,20 @@ pub fn load() -> PyResult<()> {
         names: Names::intern()?,
         isfuture: futures.attr(c"isfuture")?,
         get_loop: futures.attr(c"_get_loop")?,
+        #[cfg(Py_3_14)]
+        current_task: import(c"_asyncio")?.attr(c"current_task")?,
         ensure_future: Name::intern(ensure_future)?,
         gather: tasks.attr(c"gather")?,
         sleep: tasks.attr(c"sleep")?,
         #[cfg(Py_3_13)]
         isnan: import(c"math")?.attr(c"isnan")?,
+        wait: tasks.attr(c"wait")?,
+        wait_keywords: Obj::tuple(&[Obj::str("timeout")?, Obj::str("return_when")?])?,
+        wait_constants: [
+            tasks.attr(c"ALL_COMPLETED")?,
+            tasks.attr(c"FIRST_EXCEPTION")?,
+            tasks.attr(c"FIRST_COMPLETED")?,
+        ],
         wait_for: tasks.attr(c"wait_for")?,
         #[cfg(not(Py_3_12))]
         timeout_error: import(c"asyncio.exceptions")?.attr(c"TimeoutError")?,
@@ -115,14 +132,24 @@ pub fn stock() -> &'static Lookups {
     LOOKUPS.get()
 }
 
+/// What `asyncio.tasks.current_task` says, if a program has replaced that function: tasks
+/// written in Python are known to functions written in Python only.
+#[cfg(Py_3_14)]
+fn current_task_of_others(event_loop: &Obj) -> PyResult<Option<Obj>> {
+    let function = Asyncio::get().tasks.attr(c"current_task")?;
+    if function.is(&stock().current_task) {
+        return Ok(None);
+    }
+    function.call1(event_loop).map(Some)
+}
+
 /// The task that the loop runs.
 #[inline]
 pub fn current_task(event_loop: &Obj) -> PyResult<Option<Obj>> {
     #[cfg(Py_3_14)]
-    let found = {
-        // There are two of them, which know of different tasks; a program chooses.
-        let current_task = Asyncio::get().of_tasks(&stock().names.current_task)?;
-        Some(current_task.call1(event_loop)?)
+    let found = match stock().current_task.call1(event_loop)? {
+        none if none.is_none() => current_task_of_others(event_loop)?,
+        task => Some(task),
     };
     #[cfg(not(Py_3_14))]
     let found = Asyncio::get().registry.current.dict_get(event_loop)?;

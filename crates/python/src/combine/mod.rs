@@ -21,6 +21,7 @@ mod lookups;
 mod observer;
 mod sleep;
 mod timeout;
+mod wait;
 #[cfg(Py_3_12)]
 mod wait_for;
 #[cfg(not(Py_3_12))]
@@ -44,6 +45,8 @@ pub use timeout::NativeTimeout;
 pub fn fill(module: &Obj, native: &Obj) -> PyResult<()> {
     lookups::load()?;
     GatheringFuture::prepare();
+    wait::prepare();
+    coroutine::define::<wait::Wait>()?;
     #[cfg(not(Py_3_12))]
     Observer::prepare();
     let class = define::<GatheringFuture>(Some(&native.attr(c"Future")?))?;
@@ -55,6 +58,7 @@ pub fn fill(module: &Obj, native: &Obj) -> PyResult<()> {
     let stock = stock();
     add(module, c"gather", &stock.gather.native_function(gather::gather)?)?;
     add(module, c"sleep", &stock.sleep.native_function(sleep::sleep)?)?;
+    add(module, c"wait", &stock.wait.native_function(wait::wait)?)?;
     add(module, c"wait_for", &stock.wait_for.native_function(wait_for::wait_for)?)?;
     add(module, c"timeout", &stock.timeout.native_function(timeout::timeout)?)?;
     add(module, c"timeout_at", &stock.timeout_at.native_function(timeout::timeout_at)?)

@@ -3,6 +3,7 @@
 //! Ownership: the future's callbacks own the observer, the observer owns who takes
 //! note.
 
+use crate::coroutine::Coroutine;
 #[cfg(not(Py_3_12))]
 use crate::ffi::gil::Global;
 #[cfg(not(Py_3_12))]
@@ -12,6 +13,7 @@ use crate::ffi::{Obj, Py, PyResult};
 use crate::future::{Future, HasFuture};
 
 use super::lookups::stock;
+use super::wait::{self, Wait};
 use super::{GatheringFuture, NativeTaskGroup};
 
 /// Who takes note.
@@ -21,6 +23,8 @@ pub enum Observer {
     Gather(Py<GatheringFuture>),
     /// A task group, of a task.
     Group(Py<NativeTaskGroup>),
+    /// A `wait()`.
+    Wait(Py<Coroutine<Wait>>),
     /// A future that gets a result then, unless it is done.
     #[cfg(not(Py_3_12))]
     Release(Py<Future>),
@@ -55,6 +59,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => GatheringFuture::child_done(outer, future),
             Self::Group(group) => NativeTaskGroup::task_done(group, future),
+            Self::Wait(waiting) => wait::ended(waiting, future),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => release(waiter),
         }
@@ -65,6 +70,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => GatheringFuture::child_done_function(outer),
             Self::Group(group) => group.as_obj().getattr(&stock().names._on_task_done),
+            Self::Wait(waiting) => wait::ended_function(waiting),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => RELEASE.get().0.bind(waiter),
         }
@@ -75,6 +81,7 @@ impl Observer {
         match self {
             Self::Gather(outer) => outer.as_obj(),
             Self::Group(group) => group.as_obj(),
+            Self::Wait(waiting) => waiting.as_obj(),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => waiter.as_obj(),
         }

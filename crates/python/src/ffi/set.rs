@@ -12,6 +12,22 @@ impl Obj {
         unsafe { Self::from_new(py::PySet_New(std::ptr::null_mut())) }
     }
 
+    /// `set(iterable)`
+    pub fn set_of(iterable: &Self) -> PyResult<Self> {
+        // SAFETY: the object is alive; new reference or null with an exception.
+        unsafe { Self::from_new(py::PySet_New(iterable.as_ptr())) }
+    }
+
+    /// Whether this is a list, tuple, set or frozenset, and of no subclass.
+    pub fn is_plain_collection(&self) -> bool {
+        // SAFETY: the object is alive.
+        unsafe {
+            py::PyList_CheckExact(self.as_ptr()) != 0
+                || py::PyTuple_CheckExact(self.as_ptr()) != 0
+                || py::PyAnySet_CheckExact(self.as_ptr()) != 0
+        }
+    }
+
     /// `self.add(item)` of a set.
     #[inline]
     pub fn set_add(&self, item: &Self) -> PyResult<()> {

@@ -156,7 +156,6 @@ impl FutureCore {
     }
 
     /// Removes what native code has added to be told.
-    #[cfg(not(Py_3_12))]
     pub fn remove_observer(&self, observer: &Observer) {
         let removed = self
             .callbacks

@@ -103,11 +103,17 @@ impl NativeType for NativeEvent {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(c"is_set", c"Return True if the flag is up.", |this: &Py<Self>| {
-                Ok(this.value.get())
-            })
-            .noargs(c"set", c"Raise the flag and wake all that wait.", |this: &Py<Self>| this.set())
-            .noargs(c"clear", c"Lower the flag.", |this: &Py<Self>| {
+            .noargs(
+                c"is_set",
+                c"is_set($self, /)\n--\n\nReturn True if the flag is up.",
+                |this: &Py<Self>| Ok(this.value.get()),
+            )
+            .noargs(
+                c"set",
+                c"set($self, /)\n--\n\nRaise the flag and wake all that wait.",
+                |this: &Py<Self>| this.set(),
+            )
+            .noargs(c"clear", c"clear($self, /)\n--\n\nLower the flag.", |this: &Py<Self>| {
                 this.unset();
                 Ok(())
             })

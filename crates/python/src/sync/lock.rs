@@ -154,12 +154,12 @@ impl NativeType for NativeLock {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(c"locked", c"Return True if somebody has the lock.", |this: &Py<Self>| {
+            .noargs(c"locked", c"locked($self, /)\n--\n\nReturn True if somebody has the lock.", |this: &Py<Self>| {
                 Ok(this.locked.get())
             })
             .noargs(
                 c"release",
-                c"Give the lock back, and the next one in the queue its turn.\n\n\
+                c"release($self, /)\n--\n\nGive the lock back, and the next one in the queue its turn.\n\n\
                   RuntimeError if nobody has the lock.",
                 |this: &Py<Self>| this.release(),
             )

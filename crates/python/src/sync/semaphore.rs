@@ -204,12 +204,12 @@ impl NativeType for NativeSemaphore {
         Methods::new()
             .noargs(
                 c"locked",
-                c"Return True if acquire() would have to wait.",
+                c"locked($self, /)\n--\n\nReturn True if acquire() would have to wait.",
                 |this: &Py<Self>| this.is_locked(),
             )
             .noargs(
                 c"release",
-                c"Give a unit back, and the next one in the queue its turn.\n\n\
+                c"release($self, /)\n--\n\nGive a unit back, and the next one in the queue its turn.\n\n\
                   ValueError if a bounded semaphore would exceed its initial value.",
                 |this: &Py<Self>| this.release(),
             )

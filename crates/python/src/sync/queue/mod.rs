@@ -295,13 +295,21 @@ impl NativeType for NativeQueue {
     fn methods() -> Methods<Self> {
         type This = Py<NativeQueue>;
         Methods::new()
-            .noargs(c"qsize", c"Return the number of items.", |this: &This| this.items.len())
-            .noargs(c"empty", c"Return True if there is no item.", |this: &This| {
-                this.items.is_empty()
-            })
-            .noargs(c"full", c"Return True if there are maxsize items.", |this: &This| {
-                this.is_full_by_size()
-            })
+            .noargs(
+                c"qsize",
+                c"qsize($self, /)\n--\n\nReturn the number of items.",
+                |this: &This| this.items.len(),
+            )
+            .noargs(
+                c"empty",
+                c"empty($self, /)\n--\n\nReturn True if there is no item.",
+                |this: &This| this.items.is_empty(),
+            )
+            .noargs(
+                c"full",
+                c"full($self, /)\n--\n\nReturn True if there are maxsize items.",
+                |this: &This| this.is_full_by_size(),
+            )
             .args(
                 c"put_nowait",
                 c"put_nowait($self, /, item)\n--\n\n\
@@ -310,12 +318,14 @@ impl NativeType for NativeQueue {
             )
             .noargs(
                 c"get_nowait",
-                c"Take an item out; QueueEmpty if there is none.",
+                c"get_nowait($self, /)\n--\n\nTake an item out; QueueEmpty if there is none.",
                 |this: &This| this.get_nowait(),
             )
-            .noargs(c"task_done", c"One item that was taken is worked up.", |this: &This| {
-                this.task_done()
-            })
+            .noargs(
+                c"task_done",
+                c"task_done($self, /)\n--\n\nOne item that was taken is worked up.",
+                |this: &This| this.task_done(),
+            )
             .one(c"_init", c"Begin with no items.", |this: &This, _: &Obj| this.items.init())
             .one(c"_put", c"Add an item.", |this: &This, item: &Obj| this.items.put(item))
             .noargs(c"_get", c"Take an item.", |this: &This| this.items.get())
