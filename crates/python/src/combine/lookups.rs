@@ -132,6 +132,17 @@ pub fn stock() -> &'static Lookups {
     LOOKUPS.get()
 }
 
+/// What `asyncio.tasks.current_task` says, if a program has replaced that function: tasks
+/// written in Python are known to functions written in Python only.
+#[cfg(Py_3_14)]
+fn current_task_of_others(event_loop: &Obj) -> PyResult<Option<Obj>> {
+    let function = Asyncio::get().tasks.attr(c"current_task")?;
+    if function.is(&stock().current_task) {
+        return Ok(None);
+    }
+    function.call1(event_loop).map(Some)
+}
+
 /// The task that the loop runs.
 #[inline]
 pub fn current_task(event_loop: &Obj) -> PyResult<Option<Obj>> {
