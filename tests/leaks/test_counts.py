@@ -581,8 +581,10 @@ class Snapshot:
             "the exception": Failure,
         }
         references = {name: sys.getrefcount(value) for name, value in shared.items()}
-        if hasattr(sys, "gettotalrefcount"):
-            references["everything"] = sys.gettotalrefcount()
+        # Where the native module was built for the debug build of Python, and counts as well.
+        if sys.abiflags and f"{sys.abiflags}-" in Path(str(_batuta.__file__)).name:
+            total: Callable[[], int] = vars(sys)["gettotalrefcount"]
+            references["everything"] = total()
         del future, shared
         return cls(resident(), sys.getallocatedblocks(), len(gc.get_objects()), references)
 
