@@ -6,6 +6,10 @@
 //! comes first. I/O and signals therefore wait for a spinner no longer than
 //! that (plus the turn that is running). The bound is the same for every use,
 //! benchmarks included.
+//!
+//! Reading the clock costs as much as a short turn does otherwise. So up to
+//! [`MAX_UNTIMED`] turns of at most [`SHORT_TURN`] entries may pass without a look
+//! at it, when no timer waits for it either: the time may be over by so much.
 
 use crate::clock::Instant;
 
@@ -15,17 +19,24 @@ pub const MAX_TURNS: u32 = 16;
 /// At most this much time passes between two polls (50 µs), plus one turn.
 pub const MAX_NANOS: u64 = 50_000;
 
+/// At most this many turns in a row run without a look at the clock.
+pub const MAX_UNTIMED: u32 = 3;
+
+/// A turn with more entries than this is never run without a look at the clock.
+pub const SHORT_TURN: usize = 8;
+
 /// Counts the turns since the last poll.
 #[derive(Debug)]
 pub struct PollBudget {
     turns: u32,
+    untimed: u32,
     last_poll: Instant,
 }
 
 impl Default for PollBudget {
     /// A new loop polls in its first turn.
     fn default() -> Self {
-        Self { turns: MAX_TURNS, last_poll: Instant(0) }
+        Self { turns: MAX_TURNS, untimed: 0, last_poll: Instant(0) }
     }
 }
 
@@ -34,7 +45,22 @@ impl PollBudget {
     #[inline]
     pub fn may_skip(&mut self, now: Instant) -> bool {
         self.turns += 1;
+        self.untimed = 0;
         self.turns < MAX_TURNS && now.nanos_since(self.last_poll) < MAX_NANOS
+    }
+
+    /// Whether this turn, which has `entries` ready and no timer to look after, may go
+    /// without a poll and without a look at the clock. If not, [`Self::may_skip`] decides.
+    #[inline]
+    pub fn may_skip_untimed(&mut self, entries: usize) -> bool {
+        let may = self.untimed < MAX_UNTIMED
+            && self.turns + 1 < MAX_TURNS
+            && (1..=SHORT_TURN).contains(&entries);
+        if may {
+            self.turns += 1;
+            self.untimed += 1;
+        }
+        may
     }
 
     /// Makes the next turn poll: a run begins with what the system has to say.
@@ -46,6 +72,7 @@ impl PollBudget {
     #[inline]
     pub fn polled(&mut self, now: Instant) {
         self.turns = 0;
+        self.untimed = 0;
         self.last_poll = now;
     }
 }
@@ -68,6 +95,33 @@ mod tests {
         budget.polled(Instant(0));
         assert!(budget.may_skip(Instant(MAX_NANOS - 1)));
         assert!(!budget.may_skip(Instant(MAX_NANOS)));
+    }
+
+    #[test]
+    fn looks_at_the_clock_after_a_few_short_turns() {
+        let mut budget = PollBudget::default();
+        budget.polled(Instant(0));
+        for _ in 0..MAX_UNTIMED {
+            assert!(budget.may_skip_untimed(SHORT_TURN));
+        }
+        assert!(!budget.may_skip_untimed(1));
+        assert!(budget.may_skip(Instant(1)));
+        assert!(!budget.may_skip_untimed(SHORT_TURN + 1));
+        assert!(!budget.may_skip_untimed(0));
+        assert!(budget.may_skip_untimed(1));
+        assert!(!budget.may_skip(Instant(MAX_NANOS)));
+    }
+
+    #[test]
+    fn untimed_turns_count_as_turns() {
+        let mut budget = PollBudget::default();
+        budget.polled(Instant(0));
+        let skipped = (0..1000)
+            .take_while(|_| budget.may_skip_untimed(1) || budget.may_skip(Instant(1)))
+            .count();
+        assert_eq!(skipped, MAX_TURNS as usize - 1);
+        budget.exhaust();
+        assert!(!budget.may_skip_untimed(1));
     }
 
     #[test]

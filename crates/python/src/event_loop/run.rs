@@ -54,8 +54,25 @@ impl Py<NativeLoop> {
     /// a snapshot of the queue.
     fn run_turn(&self) -> PyResult<()> {
         self.turn.set(self.turn.get().wrapping_add(1));
+        let entries = self.ready.borrow().len();
+        let untimed =
+            self.timers.borrow().is_empty() && self.budget.borrow_mut().may_skip_untimed(entries);
+        if !untimed {
+            self.poll_and_look_at_timers(entries == 0)?;
+        }
+
+        let snapshot = self.ready.borrow().len();
+        for _ in 0..snapshot {
+            let Some(entry) = self.ready.borrow_mut().pop() else { break };
+            if self.debug.get() { self.dispatch_watched(entry)? } else { self.dispatch(entry)? }
+        }
+        self.ready.borrow_mut().relax();
+        Ok(())
+    }
+
+    /// Polls unless the turn may do without, and queues the timers that are due.
+    fn poll_and_look_at_timers(&self, idle: bool) -> PyResult<()> {
         let mut now = Instant::now();
-        let idle = self.ready.borrow().is_empty();
         if idle || !self.budget.borrow_mut().may_skip(now) {
             let timeout = if idle && !self.stopping.get() {
                 let next = self.timers.borrow_mut().next_due();
@@ -68,13 +85,6 @@ impl Py<NativeLoop> {
             self.budget.borrow_mut().polled(now);
         }
         self.queue_due_timers(now);
-
-        let snapshot = self.ready.borrow().len();
-        for _ in 0..snapshot {
-            let Some(entry) = self.ready.borrow_mut().pop() else { break };
-            if self.debug.get() { self.dispatch_watched(entry)? } else { self.dispatch(entry)? }
-        }
-        self.ready.borrow_mut().relax();
         Ok(())
     }
 
