@@ -7,9 +7,10 @@
 //! that (plus the turn that is running). The bound is the same for every use,
 //! benchmarks included.
 //!
-//! Reading the clock costs as much as a short turn does otherwise. So up to
-//! [`MAX_UNTIMED`] turns of at most [`SHORT_TURN`] entries may pass without a look
-//! at it, when no timer waits for it either: the time may be over by so much.
+//! Reading the clock costs as much as a short turn does otherwise. So while turns
+//! take less than [`BRISK_NANOS`] each, up to [`MAX_UNTIMED`] more of at most
+//! [`SHORT_TURN`] entries may pass without a look at it, when no timer waits for it
+//! either: the time may be over by so much.
 
 use crate::clock::Instant;
 
@@ -25,18 +26,31 @@ pub const MAX_UNTIMED: u32 = 3;
 /// A turn with more entries than this is never run without a look at the clock.
 pub const SHORT_TURN: usize = 8;
 
+/// Turns that take less, on the average since the last look at the clock, are likely to be
+/// followed by others that do (2 µs).
+pub const BRISK_NANOS: u64 = 2_000;
+
 /// Counts the turns since the last poll.
 #[derive(Debug)]
 pub struct PollBudget {
     turns: u32,
     untimed: u32,
+    /// Whether the turns since the former look at the clock were brisk ones.
+    brisk: bool,
+    last_look: Instant,
     last_poll: Instant,
 }
 
 impl Default for PollBudget {
     /// A new loop polls in its first turn.
     fn default() -> Self {
-        Self { turns: MAX_TURNS, untimed: 0, last_poll: Instant(0) }
+        Self {
+            turns: MAX_TURNS,
+            untimed: 0,
+            brisk: false,
+            last_look: Instant(0),
+            last_poll: Instant(0),
+        }
     }
 }
 
@@ -45,6 +59,9 @@ impl PollBudget {
     #[inline]
     pub fn may_skip(&mut self, now: Instant) -> bool {
         self.turns += 1;
+        let passed = u64::from(self.untimed) + 1;
+        self.brisk = now.nanos_since(self.last_look) < passed * BRISK_NANOS;
+        self.last_look = now;
         self.untimed = 0;
         self.turns < MAX_TURNS && now.nanos_since(self.last_poll) < MAX_NANOS
     }
@@ -53,7 +70,8 @@ impl PollBudget {
     /// without a poll and without a look at the clock. If not, [`Self::may_skip`] decides.
     #[inline]
     pub fn may_skip_untimed(&mut self, entries: usize) -> bool {
-        let may = self.untimed < MAX_UNTIMED
+        let may = self.brisk
+            && self.untimed < MAX_UNTIMED
             && self.turns + 1 < MAX_TURNS
             && (1..=SHORT_TURN).contains(&entries);
         if may {
@@ -73,6 +91,8 @@ impl PollBudget {
     pub fn polled(&mut self, now: Instant) {
         self.turns = 0;
         self.untimed = 0;
+        self.brisk = false;
+        self.last_look = now;
         self.last_poll = now;
     }
 }
@@ -101,15 +121,27 @@ mod tests {
     fn looks_at_the_clock_after_a_few_short_turns() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0));
+        assert!(!budget.may_skip_untimed(1), "how long turns take is not known yet");
+        assert!(budget.may_skip(Instant(BRISK_NANOS - 1)));
         for _ in 0..MAX_UNTIMED {
             assert!(budget.may_skip_untimed(SHORT_TURN));
         }
         assert!(!budget.may_skip_untimed(1));
-        assert!(budget.may_skip(Instant(1)));
+        assert!(budget.may_skip(Instant(BRISK_NANOS)));
         assert!(!budget.may_skip_untimed(SHORT_TURN + 1));
         assert!(!budget.may_skip_untimed(0));
         assert!(budget.may_skip_untimed(1));
         assert!(!budget.may_skip(Instant(MAX_NANOS)));
+    }
+
+    #[test]
+    fn looks_at_the_clock_each_time_when_turns_take_long() {
+        let mut budget = PollBudget::default();
+        budget.polled(Instant(0));
+        assert!(budget.may_skip(Instant(1)));
+        assert!(budget.may_skip_untimed(1));
+        assert!(budget.may_skip(Instant(1 + 2 * BRISK_NANOS)));
+        assert!(!budget.may_skip_untimed(1));
     }
 
     #[test]
