@@ -579,3 +579,86 @@ def test_tasks_and_futures_made_one_after_another_have_nothing_of_each_other(run
         assert [reference() for reference in references] == [None] * len(references)
 
     run(main)
+
+
+def test_a_cancel_replaced_in_the_instance_is_called(run: Run) -> None:
+    async def main() -> None:
+        future: Any = asyncio.get_running_loop().create_future()
+        messages: list[object] = []
+        cancel = future.cancel
+
+        def spy(msg: object = None) -> bool:
+            messages.append(msg)
+            return bool(cancel(msg))
+
+        async def wait() -> None:
+            await future
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        future.cancel = spy
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert messages == ["enough"]
+
+    run(main)
+
+
+def test_a_chain_too_long_to_cancel_is_a_recursion_error(run: Run) -> None:
+    async def main() -> None:
+        async def wait(task: Awaitable[Any]) -> None:
+            await task
+
+        first = asyncio.get_running_loop().create_future()
+        last: asyncio.Future[Any] = first
+        for _ in range(30_000):
+            last = asyncio.ensure_future(wait(last))
+        await asyncio.sleep(0)
+        with pytest.raises(RecursionError):
+            last.cancel()
+        first.set_result(None)
+        await last
+
+    run(main)
+
+
+def test_asyncios_own_methods_as_functions_do_not_crash(run: Run) -> None:
+    async def main() -> None:
+        coro = answer()
+        context = contextvars.copy_context()
+        task = asyncio.get_running_loop().create_task(coro, context=context)
+        own: Any = asyncio.Task
+        assert own.get_coro(task) is coro
+        if sys.version_info >= (3, 12):
+            assert own.get_context(task) is context
+        await task
+
+    run(main)
+
+
+def test_what_dies_with_a_task_finds_no_other_task_running(run: Run) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+    seen: list[object] = []
+
+    class Last:
+        def __del__(self) -> None:
+            seen.append((asyncio.current_task(), variable.get()))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def ends() -> Last:
+            return Last()
+
+        async def other() -> None:
+            variable.set("other")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+        # Nobody holds the first one when it has ended, and the second steps next.
+        loop.create_task(ends())
+        await loop.create_task(other())
+        assert seen == [(None, "none")]
+
+    run(main)

@@ -59,8 +59,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
     task::Task::prepare();
-    #[cfg(Py_3_14)]
-    task::find_fields_read_from_outside()?;
+    task::find_base_fields()?;
     combine::fill(module, &native)?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
-use crate::ffi::native::{ReprFn, TypeCell};
+use crate::ffi::native::{AssignedFn, ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{self, Awaited, FutureCore, FutureIter, HasFuture};
 use crate::task::cancel_waiter;
@@ -177,6 +177,7 @@ impl NativeType for GatheringFuture {
     const DOC: &'static CStr = c"The future of a gather(), whose cancel() cancels the children.";
     const CHAINED: bool = true;
     const ITERATE: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
+    const ASSIGNED: Option<AssignedFn<Self>> = Some(|this, name| this.core.assigned(name));
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Self::finalize);
     const REPR: Option<ReprFn<Self>> = Some(|this| {
         this.core.check_alive()?;

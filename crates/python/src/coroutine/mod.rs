@@ -44,6 +44,7 @@ use crate::ffi::call::Sent;
 use crate::ffi::error::{generator_exit_class, stop_iteration_class};
 use crate::ffi::exception::runtime_error;
 use crate::ffi::native::{CallFn, TypeCell};
+use crate::ffi::recursion::deeper;
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::Awaited;
 
@@ -237,7 +238,7 @@ impl<R: Routine> Coroutine<R> {
                 }
                 None => awaitable.awaitable_iter().and_then(|iterator| {
                     this.awaited.set(Some(iterator.clone()));
-                    iterator.send(&Obj::none())
+                    deeper(AWAITING, || iterator.send(&Obj::none()))
                 }),
             };
             let outcome = match asked {
@@ -292,7 +293,7 @@ fn refused(phase: Phase) -> Raised {
 #[inline]
 fn ask(awaited: &Obj, value: &Obj) -> PyResult<Sent> {
     let Some(native) = Awaited::from_exact(awaited) else {
-        return awaited.send(value);
+        return deeper(AWAITING, || awaited.send(value));
     };
     let core = native.core();
     if !core.is_pending() {
@@ -313,12 +314,15 @@ fn throw_into(iterator: &Obj, exception: Obj) -> PyResult<Sent> {
     if close {
         // A generator closes what it delegates to, and is then closed itself.
         if !method.is_none() {
-            method.call0()?;
+            deeper(AWAITING, || method.call0())?;
         }
         return Err(Raised::restore(exception));
     }
     if method.is_none() {
         return Err(Raised::restore(exception));
     }
-    iterator.throw(&names().throw, &exception)
+    deeper(AWAITING, || iterator.throw(&names().throw, &exception))
 }
+
+/// Where a chain of coroutines was too long.
+const AWAITING: &CStr = c" while awaiting a coroutine";

@@ -6,7 +6,7 @@ use crate::asyncio::{Asyncio, logger, names};
 use crate::combine::{Alarm, Observer};
 use crate::ffi::{Obj, Py, PyResult, Raised, context};
 use crate::handle::{Core, Handle};
-use crate::task::{Task, TaskStep};
+use crate::task::{Task, TaskStep, settle};
 
 use super::NativeLoop;
 
@@ -86,6 +86,7 @@ impl Py<NativeLoop> {
             return Err(raised);
         }
         let own = raised.take();
+        settle(self)?;
         let callable = TaskStep::make(task, exception)?;
         self.step_failed(Raised::restore(own), &callable, None, &task.context())
     }
@@ -102,6 +103,7 @@ impl Py<NativeLoop> {
             return Err(raised);
         }
         let own = raised.take();
+        settle(self)?;
         let callable = Task::wakeup_function(task)?;
         self.step_failed(Raised::restore(own), &callable, Some(future), &task.context())
     }

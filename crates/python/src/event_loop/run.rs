@@ -8,7 +8,7 @@ use crate::asyncio::names;
 use crate::ffi::method::catch_panic;
 use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
-use crate::task::{Task, settle};
+use crate::task::{Task, settle, settle_unless_needed};
 
 use super::running::Running;
 use super::{Due, Io, NativeLoop, Owner, Ready};
@@ -193,11 +193,13 @@ impl Py<NativeLoop> {
     fn dispatch(&self, entry: Ready) -> PyResult<()> {
         match entry {
             Ready::Step(task, exception) => {
+                settle_unless_needed(self, &task)?;
                 let thrown = exception.clone();
                 context::run_in(&task.context(), || Task::step_in_turn(&task, self, thrown))
                     .or_else(|raised| self.native_step_failed(raised, &task, exception))
             }
             Ready::Wakeup(task, future) => {
+                settle_unless_needed(self, &task)?;
                 context::run_in(&task.context(), || Task::wakeup_in_turn(&task, self, &future))
                     .or_else(|raised| self.native_wakeup_failed(raised, &task, future))
             }

@@ -1,5 +1,5 @@
 //! Fields of a C base class that others read from memory: debuggers and profilers, which look at
-//! the process from outside.
+//! the process from outside, and the base's own functions.
 //!
 //! Role: finds where such a field stands, by looking for a known value in an instance that the
 //! base's own code has filled, and writes it in native instances.
@@ -25,6 +25,7 @@ pub struct Field<T> {
 }
 
 /// A field of `T`'s base that is one byte.
+#[cfg(Py_3_14)]
 #[derive(Debug)]
 pub struct ByteField<T> {
     offset: usize,
@@ -70,6 +71,7 @@ impl<T: NativeType> Field<T> {
     }
 
     /// Whether there is nothing.
+    #[cfg(Py_3_14)]
     #[inline]
     pub fn is_empty(&self, instance: &Py<T>) -> bool {
         // SAFETY: within the base's part of the instance.
@@ -77,6 +79,7 @@ impl<T: NativeType> Field<T> {
     }
 
     /// Whether it holds exactly `value`.
+    #[cfg(Py_3_14)]
     #[inline]
     pub fn holds(&self, instance: &Py<T>, value: &Obj) -> bool {
         // SAFETY: within the base's part of the instance.
@@ -97,6 +100,7 @@ impl<T: NativeType> Field<T> {
     }
 }
 
+#[cfg(Py_3_14)]
 impl<T: NativeType> ByteField<T> {
     /// The one byte that is 1 in `one` and 0 in `other`, an instance of a base of its class.
     pub fn telling(one: &Obj, other: &Obj) -> Option<Self> {

@@ -30,7 +30,6 @@ pub mod convert;
 pub mod error;
 pub mod exception;
 pub mod exit;
-#[cfg(Py_3_14)]
 pub mod field;
 mod function;
 pub mod gil;
@@ -40,6 +39,7 @@ pub mod names;
 pub mod native;
 mod number;
 pub mod object;
+pub mod recursion;
 #[cfg(not(Py_3_14))]
 pub mod roster;
 pub mod set;

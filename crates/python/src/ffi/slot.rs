@@ -70,6 +70,14 @@ impl Slot {
         self.0.get() == object.as_ptr()
     }
 
+    /// How many references there are to the object; none if there is no object.
+    #[inline]
+    pub fn references(&self) -> isize {
+        let ptr = self.0.get();
+        // SAFETY: what a slot holds is alive.
+        if ptr.is_null() { 0 } else { unsafe { py::Py_REFCNT(ptr) } }
+    }
+
     /// Whether both hold the same object, or none.
     #[inline]
     pub fn same(&self, other: &Self) -> bool {

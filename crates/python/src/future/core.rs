@@ -68,6 +68,8 @@ pub struct FutureCore {
     pub(super) log_traceback: Cell<bool>,
     /// Set by the iterator just before it gives the future to the task.
     pub blocking: Cell<bool>,
+    /// Whether the program has put a `cancel` of its own into the instance.
+    pub cancel_is_replaced: Cell<bool>,
 }
 
 impl FutureCore {
@@ -213,6 +215,13 @@ impl FutureCore {
         self.cancel_message.set(message);
         self.schedule_callbacks(this)?;
         Ok(true)
+    }
+
+    /// An attribute of the instance was set or deleted.
+    pub fn assigned(&self, name: &Obj) {
+        if name.is(names().cancel.as_obj()) {
+            self.cancel_is_replaced.set(true);
+        }
     }
 
     /// Whether there is an exception that nobody has seen.

@@ -15,7 +15,7 @@ use std::ffi::CStr;
 use crate::asyncio::Asyncio;
 use crate::combine::GatheringFuture;
 use crate::ffi::method::{Methods, Properties, add_base_method};
-use crate::ffi::native::{InitFn, ReprFn, TypeCell, define};
+use crate::ffi::native::{AssignedFn, InitFn, ReprFn, TypeCell, define};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 use crate::task::Task;
 
@@ -160,6 +160,7 @@ impl NativeType for Future {
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(Self::init);
     const ITERATE: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
+    const ASSIGNED: Option<AssignedFn<Self>> = Some(|this, name| this.0.assigned(name));
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Self::finalize);
     const REPR: Option<ReprFn<Self>> = Some(|this| {
         this.0.check_alive()?;

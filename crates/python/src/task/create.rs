@@ -102,8 +102,7 @@ fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
     this.cancels_requested.set(0);
     this.log_destroy_pending.set(true);
     this.coro.set(Some(coro.clone()));
-    #[cfg(Py_3_14)]
-    super::outside::show_task(this, coro);
+    super::base_fields::show_task(this, coro, &this.context());
     Task::set_name(this, args.name.and_then(Obj::non_none))?;
     #[cfg(Py_3_12)]
     if args.eager_start && this.core.event_loop()?.call_method0(&names().is_running)?.is_true()? {
@@ -125,8 +124,7 @@ fn start_eagerly(this: &Py<Task>) -> PyResult<()> {
         return exception.map_err(Raised::restore);
     }
     this.coro.set(None);
-    #[cfg(Py_3_14)]
-    super::outside::hide_coro(this);
+    super::base_fields::hide_coro(this);
     result
 }
 
@@ -142,7 +140,7 @@ impl Task {
             this.number.set(next_number());
         }
         #[cfg(Py_3_14)]
-        super::outside::show_name(
+        super::base_fields::show_name(
             this,
             match &name {
                 Some(name) => name.clone(),

@@ -14,10 +14,9 @@
 //!
 //! Thread: the loop's.
 
+mod base_fields;
 mod create;
 mod methods;
-#[cfg(Py_3_14)]
-mod outside;
 mod registry;
 mod step;
 mod wrapper;
@@ -29,18 +28,18 @@ use crate::asyncio::{Asyncio, names};
 use crate::combine::GatheringFuture;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
-use crate::ffi::native::{InitFn, ReprFn, TypeCell};
+use crate::ffi::native::{AssignedFn, InitFn, ReprFn, TypeCell};
+use crate::ffi::recursion::deeper;
 #[cfg(not(Py_3_14))]
 use crate::ffi::roster::Link;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{Awaited, FutureCore, FutureIter, HasFuture};
 
+pub use base_fields::prepare as find_base_fields;
 pub use create::TaskArgs;
-#[cfg(Py_3_14)]
-pub use outside::prepare as find_fields_read_from_outside;
-pub use registry::settle;
 #[cfg(not(Py_3_14))]
 pub use registry::take_unregistered;
+pub use registry::{settle, settle_unless_needed};
 pub use wrapper::TaskStep;
 
 /// `batuta.Task`.
@@ -186,12 +185,17 @@ impl Task {
     }
 }
 
+/// Where a chain of tasks that wait for each other was too long.
+const CANCELLING: &CStr = c" while cancelling a future";
+
 /// `waiter.cancel(msg=message)` of any future.
 pub fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
-    match Awaited::from_exact(waiter) {
+    match Awaited::from_exact(waiter).filter(|awaited| !awaited.core().cancel_is_replaced.get()) {
         Some(Awaited::Future(future)) => future.future().cancel(waiter, message.cloned()),
-        Some(Awaited::Task(task)) => task.cancel(message),
-        Some(Awaited::Gathering(outer)) => GatheringFuture::cancel(&outer, message),
+        Some(Awaited::Task(task)) => deeper(CANCELLING, || task.cancel(message)),
+        Some(Awaited::Gathering(outer)) => {
+            deeper(CANCELLING, || GatheringFuture::cancel(&outer, message))
+        }
         None => {
             let none = Obj::none();
             let keyword = &Asyncio::get().msg_keyword;
@@ -221,6 +225,7 @@ impl NativeType for Task {
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
     const INIT: Option<InitFn<Self>> = Some(create::init);
     const ITERATE: Option<ReprFn<Self>> = Some(|this| FutureIter::make(Self::awaited(this)));
+    const ASSIGNED: Option<AssignedFn<Self>> = Some(|this, name| this.core.assigned(name));
     const FINALIZE: Option<fn(&Py<Self>)> = Some(Self::finalize);
     const REPR: Option<ReprFn<Self>> = Some(|this| {
         this.core.check_alive()?;
@@ -249,9 +254,8 @@ impl NativeType for Task {
         !self.core.is_pending() && !self.core.log_traceback()
     }
 
-    #[cfg(Py_3_14)]
     fn retire(this: &Py<Self>) {
-        outside::hide(this);
+        base_fields::hide(this);
     }
 
     fn methods() -> Methods<Self> {

@@ -73,7 +73,6 @@ pub fn while_current_in_turn(
     event_loop: &Py<NativeLoop>,
     body: impl FnOnce() -> PyResult<()>,
 ) -> PyResult<()> {
-    // The former task may die here, before the step.
     match event_loop.lingering.take() {
         None => enter(task, event_loop.as_obj())?,
         Some(former) if former.is(task.as_obj()) => {}
@@ -92,6 +91,18 @@ pub fn while_current_in_turn(
 #[inline]
 pub fn settle(event_loop: &Py<NativeLoop>) -> PyResult<()> {
     if event_loop.lingering.is_some() { leave_last(event_loop) } else { Ok(()) }
+}
+
+/// Leaves the task whose step is over, before a step of `next`, if it would die with that:
+/// its finalizers must find no task running, and not be in the context of `next`.
+#[inline]
+pub fn settle_unless_needed(event_loop: &Py<NativeLoop>, next: &Py<Task>) -> PyResult<()> {
+    // asyncio's note and ours are two.
+    let dies = (1..=2).contains(&event_loop.lingering.references());
+    if dies && !event_loop.lingering.holds(next.as_obj()) {
+        return leave_last(event_loop);
+    }
+    Ok(())
 }
 
 #[cold]

@@ -8,7 +8,7 @@ use crate::ffi::{Obj, Py, PyResult, Raised};
 use crate::future::{Awaited, Callback, FutureCore, Outcome};
 
 #[cfg(Py_3_14)]
-use super::outside;
+use super::base_fields;
 use super::wrapper::TaskStep;
 use super::{Task, cancel_waiter, registry};
 
@@ -31,7 +31,7 @@ impl Task {
     /// The future that the task waits for is done.
     pub fn wakeup(this: &Py<Self>, future: &Obj) -> PyResult<()> {
         #[cfg(Py_3_14)]
-        outside::waits_no_longer(this, future)?;
+        base_fields::waits_no_longer(this, future)?;
         Self::step(this, exception_of(future))
     }
 
@@ -43,7 +43,7 @@ impl Task {
         future: &Obj,
     ) -> PyResult<()> {
         #[cfg(Py_3_14)]
-        outside::waits_no_longer(this, future)?;
+        base_fields::waits_no_longer(this, future)?;
         Self::step_in_turn(this, event_loop, exception_of(future))
     }
 
@@ -192,7 +192,7 @@ impl Task {
     fn wait_for(&self, this: &Py<Self>, yielded: &Obj) -> PyResult<()> {
         self.waiter.set(Some(yielded.clone()));
         #[cfg(Py_3_14)]
-        outside::waits(this, yielded)?;
+        base_fields::waits(this, yielded)?;
         let _ = this;
         if self.must_cancel.get() && cancel_waiter(yielded, self.core.cancel_message().as_ref())? {
             self.must_cancel.set(false);
