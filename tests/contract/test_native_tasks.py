@@ -605,20 +605,25 @@ def test_a_cancel_replaced_in_the_instance_is_called(run: Run) -> None:
     run(main)
 
 
-def test_a_chain_too_long_to_cancel_is_a_recursion_error(run: Run) -> None:
+def test_a_long_chain_is_cancelled_or_refused(run: Run) -> None:
     async def main() -> None:
         async def wait(task: Awaitable[Any]) -> None:
             await task
 
         first = asyncio.get_running_loop().create_future()
         last: asyncio.Future[Any] = first
-        for _ in range(30_000):
+        for _ in range(100_000):
             last = asyncio.ensure_future(wait(last))
         await asyncio.sleep(0)
-        with pytest.raises(RecursionError):
+        try:
             last.cancel()
-        first.set_result(None)
-        await last
+        except RecursionError:
+            # How deep it may go differs between Python versions.
+            first.set_result(None)
+            await last
+        else:
+            with pytest.raises(asyncio.CancelledError):
+                await last
 
     run(main)
 

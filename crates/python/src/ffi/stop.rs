@@ -73,7 +73,7 @@ mod direct {
             let empty =
                 [(*stop).dict, (*stop).notes, (*stop).traceback, (*stop).context, (*stop).cause];
             empty.iter().all(|field| field.is_null())
-                && (*stop).suppress_context == 0
+                && (&raw const (*stop).suppress_context).cast::<u8>().read() == 0
                 && (*stop).value == value.as_ptr()
                 && py::PyTuple_GET_SIZE((*stop).args) == 1
                 && py::PyTuple_GET_ITEM((*stop).args, 0) == value.as_ptr()
