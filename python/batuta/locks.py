@@ -10,6 +10,10 @@ from typing import Any
 from batuta import _batuta
 from batuta.copying import Copied
 
+# Looked up once: acceleration puts ours there, which also get objects of asyncio's own classes to
+# initialise, from subclasses that were defined before.
+_Barrier, _Condition = asyncio.Barrier, asyncio.Condition
+
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore"]
 
 
@@ -45,6 +49,8 @@ class Condition(_batuta.NativeCondition, Copied, asyncio.Condition):
     _batuta_state = ("_waiters",)
 
     def __init__(self, lock: asyncio.Lock | None = None) -> None:
+        if not isinstance(self, _batuta.NativeCondition):
+            return _Condition.__init__(self, lock)
         if lock is None:
             lock = Lock()
         self._lock = lock
@@ -74,5 +80,5 @@ class Barrier(asyncio.Barrier):
     """A point where coroutines wait for each other. See `asyncio.Barrier`."""
 
     def __init__(self, parties: int) -> None:
-        super().__init__(parties)
+        _Barrier.__init__(self, parties)
         self._cond = Condition()
