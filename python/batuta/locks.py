@@ -5,22 +5,34 @@ rest is the interpreter's. `Barrier` is asyncio's own on top of the native `Cond
 """
 
 import asyncio
+from typing import Any
 
 from batuta import _batuta
+from batuta.copying import Copied
+
+# Looked up once: acceleration puts ours there, which also get objects of asyncio's own classes to
+# initialise, from subclasses that were defined before.
+_Barrier, _Condition = asyncio.Barrier, asyncio.Condition
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore"]
 
 
-class Event(_batuta.NativeEvent, asyncio.Event):
+class Event(_batuta.NativeEvent, Copied, asyncio.Event):
     """A flag that coroutines wait for. See `asyncio.Event`."""
 
+    _batuta_state = ("_waiters", "_value")
 
-class Lock(_batuta.NativeLock, asyncio.Lock):
+
+class Lock(_batuta.NativeLock, Copied, asyncio.Lock):
     """A lock for coroutines. See `asyncio.Lock`."""
 
+    _batuta_state = ("_waiters", "_locked")
 
-class Semaphore(_batuta.NativeSemaphore, asyncio.Semaphore):
+
+class Semaphore(_batuta.NativeSemaphore, Copied, asyncio.Semaphore):
     """A number of coroutines at a time. See `asyncio.Semaphore`."""
+
+    _batuta_state = ("_bound_value", "_waiters", "_value")
 
 
 class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
@@ -31,10 +43,14 @@ class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
         Semaphore.__init__(self, value)
 
 
-class Condition(_batuta.NativeCondition, asyncio.Condition):
+class Condition(_batuta.NativeCondition, Copied, asyncio.Condition):
     """A condition to wait for while a lock is held. See `asyncio.Condition`."""
 
+    _batuta_state = ("_waiters",)
+
     def __init__(self, lock: asyncio.Lock | None = None) -> None:
+        if not isinstance(self, _batuta.NativeCondition):
+            return _Condition.__init__(self, lock)
         if lock is None:
             lock = Lock()
         self._lock = lock
@@ -43,10 +59,26 @@ class Condition(_batuta.NativeCondition, asyncio.Condition):
         self.acquire = lock.acquire  # type: ignore[method-assign]
         self.release = lock.release  # type: ignore[method-assign]
 
+    def __getstate__(self) -> Any:
+        """Without the lock's methods, which a deep copy would take from the old lock."""
+        state = super().__getstate__()
+        attributes = state[0] if isinstance(state, tuple) else state
+        for name in ("locked", "acquire", "release"):
+            if attributes.get(name) == getattr(self._lock, name):
+                del attributes[name]
+        return state
+
+    def __setstate__(self, state: Any) -> None:
+        """With the methods of the lock."""
+        super().__setstate__(state)
+        for name in ("locked", "acquire", "release"):
+            if name not in vars(self):
+                setattr(self, name, getattr(self._lock, name))
+
 
 class Barrier(asyncio.Barrier):
     """A point where coroutines wait for each other. See `asyncio.Barrier`."""
 
     def __init__(self, parties: int) -> None:
-        super().__init__(parties)
+        _Barrier.__init__(self, parties)
         self._cond = Condition()

@@ -174,6 +174,34 @@ def test_random_programs_have_the_same_history(run: Run, kind: str) -> None:
 
 
 @both_kits
+def test_a_bounded_deque_of_a_subclass_keeps_its_bound(run: Run, kit: Kit) -> None:
+    class Latest(kit.Queue):  # type: ignore[misc]
+        def _init(self, maxsize: int) -> None:
+            self._queue: Any = deque(maxlen=2)
+
+    async def main() -> None:
+        queue = Latest()
+        for number in range(5):
+            queue.put_nowait(number)
+            await queue.put(-number)
+        assert queue.qsize() == 2
+        assert queue._queue.maxlen == 2
+        assert [queue.get_nowait(), await queue.get()] == [4, -4]
+        assert queue.empty()
+        queue._getters = deque(maxlen=1)
+        first = asyncio.ensure_future(queue.get())
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(queue.get())
+        await asyncio.sleep(0)
+        assert len(queue._getters) == 1
+        queue.put_nowait("item")
+        assert await second == "item"
+        first.cancel()
+
+    run(main)
+
+
+@both_kits
 @every_class
 def test_they_are_asyncios_own_classes(kit: Kit, name: str) -> None:
     queue = getattr(kit, name)(3)

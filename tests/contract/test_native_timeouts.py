@@ -241,6 +241,38 @@ def test_a_timeout_that_expires(run: Run, aio: Any, debug: bool) -> None:
     run(main, debug=debug)
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_timeout_cancels_without_an_argument(run: Run, aio: Any, debug: bool) -> None:
+    class Own(asyncio.Task):  # type: ignore[type-arg]
+        asked = 0
+
+        def cancel(self) -> bool:  # type: ignore[override]
+            self.asked += 1
+            return super().cancel()
+
+    class OwnNative(_batuta.Task):  # type: ignore[type-arg]
+        asked = 0
+
+        def cancel(self) -> bool:  # type: ignore[override]
+            self.asked += 1
+            return super().cancel()
+
+    async def wait_too_long() -> None:
+        async with aio.timeout(0.01):
+            await forever()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for kind in (Own, OwnNative):
+            task: Any = kind(wait_too_long(), loop=loop)
+            with pytest.raises(TimeoutError):
+                await asyncio.shield(task)
+            assert task.asked == 1
+            assert task.cancelling() == 0
+
+    run(main, debug=debug)
+
+
 @pytest.mark.parametrize("delay", [0, -1])
 def test_a_timeout_of_no_time_expires_at_the_next_wait(run: Run, aio: Any, delay: float) -> None:
     async def main() -> None:

@@ -113,7 +113,7 @@ impl Deadline {
     /// The time has come.
     pub fn expire(&self) -> PyResult<()> {
         if let Some(task) = self.task.get() {
-            cancel_waiter(&task, None)?;
+            cancel(&task)?;
         }
         self.state.set(State::Expiring);
         self.handle.set(None);
@@ -140,5 +140,13 @@ fn cancelling(task: &Obj) -> PyResult<i64> {
     match Py::<Task>::from_exact(task) {
         Some(native) => Ok(i64::try_from(native.cancels_requested()).unwrap_or(i64::MAX)),
         None => task.call_method0(&stock().names.cancelling)?.to_i64(),
+    }
+}
+
+/// `task.cancel()`, without an argument: a subclass's may take none.
+fn cancel(task: &Obj) -> PyResult<()> {
+    match Py::<Task>::from_exact(task) {
+        Some(_) => cancel_waiter(task, None).map(drop),
+        None => task.call_method0(&names().cancel).map(drop),
     }
 }

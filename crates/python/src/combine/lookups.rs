@@ -63,6 +63,8 @@ pub struct Lookups {
     /// The members of `asyncio.timeouts._State`: created, entered, expiring, expired,
     /// exited.
     pub timeout_states: [Obj; 5],
+    /// `asyncio.TaskGroup.__init__`.
+    pub group_init: Obj,
     /// `asyncio.TaskGroup.__aenter__`.
     pub group_enter: Obj,
     /// `asyncio.TaskGroup.__aexit__`.
@@ -118,6 +120,7 @@ pub fn load() -> PyResult<()> {
             states.attr(c"EXPIRED")?,
             states.attr(c"EXITED")?,
         ],
+        group_init: group.attr(c"__init__")?,
         group_enter: group.attr(c"__aenter__")?,
         group_exit: group.attr(c"__aexit__")?,
         group_create_task: group.attr(c"create_task")?,

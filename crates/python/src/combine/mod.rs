@@ -70,6 +70,7 @@ fn task_group() -> PyResult<Obj> {
     let class = define::<NativeTaskGroup>(None)?;
     let stock = stock();
     let create_task = stock.group_create_task.native_method(NativeTaskGroup::create_task)?;
+    class.set_attr(c"__init__", &stock.group_init.native_init::<NativeTaskGroup>()?)?;
     class.set_attr(c"create_task", &create_task)?;
     class.set_attr(c"__aenter__", &stock.group_enter.native_method(group_coroutines::aenter)?)?;
     class.set_attr(c"__aexit__", &stock.group_exit.native_method(group_coroutines::aexit)?)?;

@@ -49,7 +49,7 @@ impl Obj {
     }
 
     /// A native method of `T` that looks like `self`, a Python function whose first
-    /// parameter is the instance.
+    /// parameter is the instance. Called with anything else it is that function.
     pub fn native_method<T, F, R>(&self, _function: F) -> PyResult<Obj>
     where
         T: NativeType,
@@ -57,6 +57,14 @@ impl Obj {
         R: IntoObj,
     {
         make(self, method_call::<T, F, R>)
+    }
+
+    /// The `__init__` of `T` as a native method that looks like `self`.
+    pub fn native_init<T: NativeType>(&self) -> PyResult<Obj> {
+        self.native_method(|this: &Py<T>, args: &Args<'_>| match T::INIT {
+            Some(init) => init(this, args),
+            None => Ok(()),
+        })
     }
 }
 
@@ -91,29 +99,36 @@ where
     guard(ptr::null_mut(), || {
         // SAFETY: CPython passes live objects, arguments as vectorcall defines them.
         unsafe {
-            let nargs = py::PyVectorcall_NARGS(nargs);
-            if nargs < 1 {
-                return to_ptr(Err(without_self(Obj::view(&callable))));
-            }
-            let Some(this) = Py::<T>::from_instance(Obj::view(&*args)) else {
-                return to_ptr(Err(wrong_self(Obj::view(&callable), Obj::view(&*args))));
+            let count = py::PyVectorcall_NARGS(nargs);
+            let this = if count < 1 { None } else { Py::<T>::from_instance(Obj::view(&*args)) };
+            let Some(this) = this else {
+                return model_call(callable, args, nargs, names);
             };
-            let args = Args::new(args.add(1), nargs - 1, names);
+            let args = Args::new(args.add(1), count - 1, names);
             to_ptr(conjure::<F>()(this, &args).and_then(R::into_obj))
         }
     })
 }
 
+/// What is no instance of ours, or missing, is the model's business: a program may call
+/// the method of a class that stands for asyncio's own with an object of asyncio's.
+///
+/// # Safety
+/// What CPython passes to a vectorcall function of this type.
 #[cold]
-fn without_self(callable: &Obj) -> Raised {
-    let name = qualname(callable);
-    Raised::type_error(&format!("{name}() missing 1 required positional argument: 'self'"))
-}
-
-#[cold]
-fn wrong_self(callable: &Obj, given: &Obj) -> Raised {
-    let (name, class) = (qualname(callable), given.type_name());
-    Raised::type_error(&format!("{name}() doesn't apply to a '{class}' object"))
+unsafe fn model_call(
+    callable: *mut py::PyObject,
+    args: *const *mut py::PyObject,
+    nargs: usize,
+    names: *mut py::PyObject,
+) -> *mut py::PyObject {
+    // SAFETY: an instance, whose model is set; the arguments are handed on as they came, but
+    // for the note that the place before them may be written to.
+    unsafe {
+        let model = (*callable.cast::<Function>()).model;
+        let count = py::PyVectorcall_NARGS(nargs).cast_unsigned();
+        py::PyObject_Vectorcall(model, args, count, names)
+    }
 }
 
 fn qualname(callable: &Obj) -> String {

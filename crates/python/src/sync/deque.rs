@@ -4,7 +4,7 @@
 //! changed, by programs and tests. So the items lie in a Rust deque until somebody
 //! asks for them: then they move to a `collections.deque`, or to whatever a
 //! subclass puts there, and are used where they lie. A `collections.deque` that
-//! nobody else holds any more comes back.
+//! nobody else holds any more comes back, unless it has a `maxlen`.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -57,7 +57,10 @@ impl Deque {
     fn python_after_return(&self) -> PyResult<Option<Obj>> {
         let Some(object) = self.python() else { return Ok(None) };
         // One reference is ours, one is this function's.
-        if object.is_exactly(&Lookups::get().deque) && object.reference_count() == 2 {
+        if object.is_exactly(&Lookups::get().deque)
+            && object.reference_count() == 2
+            && object.getattr(&own_names().maxlen)?.is_none()
+        {
             let items: VecDeque<Obj> = object.collect()?.into();
             let former = self.0.replace(Place::Own(items));
             drop(former);

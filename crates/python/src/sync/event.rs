@@ -32,6 +32,7 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
         args.only_self("Event.wait")?;
         this.wait()
     })?;
+    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeEvent>()?)?;
     class.set_attr(c"wait", &wait)?;
     Ok(class)
 }

@@ -55,6 +55,7 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
             let [_, _, _] = args.exactly("__aexit__")?;
             LockSteps::make(this, Purpose::Exit)
         })?;
+    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeLock>()?)?;
     class.set_attr(c"acquire", &acquire)?;
     class.set_attr(c"__aenter__", &enter)?;
     class.set_attr(c"__aexit__", &exit)?;

@@ -9,7 +9,7 @@ declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
         _batuta_order, _get, _init, _put, _wakeup_next, acquire, append, cancelled,
-        empty, full, get_nowait, item, locked, maxsize, n, notify, pop, popleft, put_nowait, qsize, release,
+        empty, full, get_nowait, item, locked, maxlen, maxsize, n, notify, pop, popleft, put_nowait, qsize, release,
         predicate, remove, value, wait,
     }
 }

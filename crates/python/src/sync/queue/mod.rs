@@ -134,6 +134,13 @@ impl NativeQueue {
 
 /// What asyncio's class does, hooks included.
 impl Py<NativeQueue> {
+    /// Looks up in which order the class gives its items away.
+    fn learn_order(&self) -> PyResult<()> {
+        let order = self.as_obj().getattr(&own_names()._batuta_order)?.to_i64()?;
+        self.items.set_order(order);
+        Ok(())
+    }
+
     fn init(&self, maxsize: Option<&Obj>) -> PyResult<()> {
         let zero = Obj::int(0)?;
         let maxsize = maxsize.unwrap_or(&zero);
@@ -142,8 +149,7 @@ impl Py<NativeQueue> {
         self.putters.clear();
         self.unfinished.set(0);
         self.finished.set()?;
-        let order = self.as_obj().getattr(&own_names()._batuta_order)?.to_i64()?;
-        self.items.set_order(order);
+        self.learn_order()?;
         if self.replaces(Hook::Init) {
             self.as_obj().call_method1(&own_names()._init, maxsize)?;
         } else {
@@ -338,6 +344,8 @@ impl NativeType for NativeQueue {
                 c"_queue",
                 |this: &This| this.items.show(),
                 |this: &This, items: &Obj| {
+                    // A copy gets its items so, without `__init__`.
+                    this.learn_order()?;
                     this.items.deque().replace(items);
                     Ok(())
                 },

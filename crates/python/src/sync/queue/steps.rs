@@ -30,6 +30,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
         args.only_self("Queue.join")?;
         QueueSteps::make(this, Purpose::Join, None)
     })?;
+    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeQueue>()?)?;
     class.set_attr(c"put", &put)?;
     class.set_attr(c"get", &get)?;
     class.set_attr(c"join", &join)?;
