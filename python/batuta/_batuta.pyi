@@ -11,7 +11,7 @@ from asyncio import wait as wait
 from asyncio import wait_for as wait_for
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Never, Self, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 from typing_extensions import disjoint_base
 
@@ -45,8 +45,7 @@ class _GatheringFuture(asyncio.Future[_T]):
 
 # At run time its base is `object`: `batuta.TaskGroup` puts it before `asyncio.TaskGroup`.
 @disjoint_base
-class NativeTaskGroup(asyncio.TaskGroup):
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+class NativeTaskGroup(asyncio.TaskGroup): ...
 
 @final
 class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # which says that it is final
@@ -172,14 +171,12 @@ class DatagramTransport(transports._FlowControlMixin, transports.DatagramTranspo
 # methods they have.
 @disjoint_base
 class NativeEvent(asyncio.Event):
-    def __init__(self, *args: Never) -> None: ...
     _value: bool
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
 
 @disjoint_base
 class NativeLock(asyncio.Lock):
-    def __init__(self, *args: Never) -> None: ...
     _locked: bool
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
