@@ -20,7 +20,13 @@ _Ordered = TypeVar("_Ordered", bound="SupportsRichComparison")
 class Queue(_batuta.NativeQueue[_T], Copied, asyncio.Queue[_T]):
     """First in, first out. See `asyncio.Queue`."""
 
-    _batuta_state = ("_maxsize", "_getters", "_putters", "_unfinished_tasks", "_queue")
+    _batuta_state: tuple[str, ...] = (
+        "_maxsize",
+        "_getters",
+        "_putters",
+        "_unfinished_tasks",
+        "_queue",
+    )
     if sys.version_info >= (3, 13):
         _batuta_state += ("_is_shutdown",)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +47,7 @@ def make(kit: Kit, name: str) -> Any:
 
 def shown(thing: Any) -> str:
     """Its repr without module and address."""
-    return repr(thing).rpartition(" at 0x")[2][12:] if " at 0x" in repr(thing) else repr(thing)
+    return re.sub(r"^<\S+ (object )?at 0x[0-9a-f]+", "<", repr(thing))
 
 
 @every_way
