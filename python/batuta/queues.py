@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from batuta import _batuta
 from batuta.copying import Copied
@@ -20,7 +20,7 @@ _Ordered = TypeVar("_Ordered", bound="SupportsRichComparison")
 class Queue(_batuta.NativeQueue[_T], Copied, asyncio.Queue[_T]):
     """First in, first out. See `asyncio.Queue`."""
 
-    _batuta_state: tuple[str, ...] = (
+    _batuta_state: ClassVar[tuple[str, ...]] = (
         "_maxsize",
         "_getters",
         "_putters",
