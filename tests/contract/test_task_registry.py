@@ -11,6 +11,7 @@ from asyncio import tasks
 from typing import Any
 
 import pytest
+from batuta import _batuta
 
 from loops import Run
 
@@ -153,5 +154,24 @@ def test_a_task_cannot_step_inside_of_another_one(run: Run) -> None:
             tasks._enter_task(loop, me)
         await end(first, second)
         assert not reports
+
+    run(main)
+
+
+@pytest.mark.parametrize("base", [asyncio.Task, _batuta.Task], ids=["stock class", "native class"])
+def test_a_dead_task_with_a_finalizer_of_its_own_is_in_no_list(run: Run, base: Any) -> None:
+    class Dying(base):  # type: ignore[misc]
+        def __del__(self) -> None:
+            pass
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            task = Dying(forever(), loop=loop)
+            task._log_destroy_pending = False
+            await asyncio.sleep(0)
+            del task
+            gc.collect()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main)

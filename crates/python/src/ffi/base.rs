@@ -3,8 +3,8 @@
 //! Role: what a native type behind such a base leaves to it. The base's fields are
 //! zeroed and stay so, as far as its methods are shadowed; what CPython itself
 //! keeps there (`__dict__`, weak references, links into the interpreter's lists)
-//! is visited and cleared by the base's own functions. Its `tp_dealloc` is not used: it may
-//! call the finalizer, and by then the native part is gone.
+//! is visited, cleared and released by the base's own functions. Its `tp_dealloc` may call the
+//! finalizer, which must have run by then: the native part is gone.
 //!
 //! Invariant: a base that is a heap type visits the instance's type, a static one does not;
 //! then it is done here.
@@ -23,6 +23,26 @@ unsafe extern "C" {
 unsafe fn visits_type(base: *mut py::PyTypeObject) -> bool {
     // SAFETY: the base of a native type lives as long as the process.
     unsafe { (*base).tp_flags & py::Py_TPFLAGS_HEAPTYPE != 0 }
+}
+
+/// Ends an instance whose own part is gone already.
+///
+/// # Safety
+/// Called once, from `tp_dealloc` of a type whose chained base is `base`; the instance's
+/// finalizer has run, or it has none.
+pub(super) unsafe fn dealloc(base: *mut py::PyTypeObject, object: *mut py::PyObject) {
+    // SAFETY: says the caller; the base frees the memory through the type's `tp_free`, so the
+    // type must outlive the call. A base that is a heap type gives up the reference to it.
+    unsafe {
+        let class = py::Py_TYPE(object);
+        let ours = !visits_type(base);
+        if let Some(dealloc) = (*base).tp_dealloc {
+            dealloc(object);
+        }
+        if ours {
+            py::Py_DECREF(class.cast());
+        }
+    }
 }
 
 /// Shows the collector the base's part and the type.

@@ -72,9 +72,13 @@ unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
         py::PyObject_GC_UnTrack(object.cast());
         clear_weak_references(object, class);
         method::guard((), || ptr::drop_in_place(place::<T>(object)));
-        // Not the base's own `tp_dealloc`, which may call the finalizer again.
+        if !base_is_blank::<T>(object) {
+            // Only the base knows what else hangs on its fields, such as the interpreter's
+            // list of tasks. The finalizer, which it calls too, has run: see `nothing_to_do`.
+            return base::dealloc(cell.base.get(), object);
+        }
         if T::CHAINED {
-            base::clear(cell.base.get(), object);
+            base::clear_attributes(cell.base.get(), object);
         }
         if T::OPEN {
             py::Py_CLEAR(dict_place::<T>(object));
