@@ -1,10 +1,10 @@
 //! C base classes that manage memory of their own.
 //!
-//! Role: what a native type behind such a base leaves to it. The base's fields are
-//! zeroed and stay so, as far as its methods are shadowed; what CPython itself
-//! keeps there (`__dict__`, weak references, links into the interpreter's lists)
-//! is visited, cleared and released by the base's own functions. Its `tp_dealloc` may call the
-//! finalizer, which must have run by then: the native part is gone.
+//! Role: what a native type behind such a base leaves to it. The base's fields begin
+//! zeroed. What is put there (`__dict__`, weak references, links into the interpreter's
+//! lists by CPython; what others read by the native type itself, see `field.rs`) is visited,
+//! cleared and released by the base's own functions. Its `tp_dealloc` may call the finalizer,
+//! which must have run by then: the native part is gone.
 //!
 //! Invariant: a base that is a heap type visits the instance's type, a static one does not;
 //! then it is done here.
