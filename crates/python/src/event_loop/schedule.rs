@@ -13,6 +13,8 @@ use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
 use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
+use super::entry::Entry;
+use super::ready::TaskStep;
 use super::ready::Due;
 use super::{NativeLoop, Past, Ready};
 
@@ -34,9 +36,9 @@ impl NativeLoop {
     }
 
     /// Puts an entry at the end of the queue.
-    #[inline]
+    #[inline(always)]
     pub fn push(&self, entry: Ready) {
-        self.ready.borrow_mut().push(entry);
+        self.ready.borrow_mut().push(Entry::from(entry));
     }
 
     /// What debug mode checks of a callback.
@@ -67,7 +69,8 @@ impl NativeLoop {
             && !context.is_none()
         {
             let (callable, context) = (callback.clone(), context.clone());
-            this.push(Ready::TaskStep { callable, future: rest.first().cloned(), context });
+            let step = TaskStep { callable, future: rest.first().cloned(), context };
+            this.push(Ready::TaskStep(Box::new(step)));
             return Ok(Obj::none());
         }
         Self::schedule(this, callback, rest, context).map(Py::into_obj)
@@ -78,7 +81,8 @@ impl NativeLoop {
     pub fn soon(this: &Py<Self>, callback: &Obj, future: &Obj, context: &Obj) -> PyResult<()> {
         if is_task_step(callback) && !context.is_none() {
             let (callable, context) = (callback.clone(), context.clone());
-            this.push(Ready::TaskStep { callable, future: Some(future.clone()), context });
+            let step = TaskStep { callable, future: Some(future.clone()), context };
+            this.push(Ready::TaskStep(Box::new(step)));
             return Ok(());
         }
         Self::schedule(this, callback, std::slice::from_ref(future), Some(context)).map(drop)
@@ -306,7 +310,7 @@ pub(super) fn properties(
             c"_ready",
             |this: &Py<NativeLoop>| {
                 let handles: Vec<Obj> =
-                    this.ready.borrow().iter().filter_map(Ready::handle).collect();
+                    this.ready.borrow().iter().filter_map(|entry| entry.look_at(Ready::handle)).collect();
                 Obj::list(&handles)
             },
             starts_empty,

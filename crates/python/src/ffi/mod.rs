@@ -46,6 +46,7 @@ pub mod set;
 pub mod slot;
 mod stop;
 pub mod text;
+#[cfg(not(Py_3_14))]
 mod trash;
 
 pub use args::Args;

@@ -100,7 +100,7 @@ pub enum Callbacks {
 
 impl Callbacks {
     /// Adds one at the end.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, callback: Callback) {
         match self {
             Self::None => *self = Self::One(callback),

@@ -16,6 +16,7 @@ use crate::asyncio::{Asyncio, names, source_traceback};
 use crate::event_loop::NativeLoop;
 use crate::ffi::exception::runtime_error;
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::task::Task;
 
 use super::callbacks::{Callback, Callbacks};
 
@@ -302,6 +303,16 @@ impl FutureCore {
             return Ok(());
         }
         callback.schedule(self, this)
+    }
+
+    /// Adds or schedules the wake-up of `task`: the callback that most futures have.
+    #[inline]
+    pub fn add_wakeup(&self, this: &Obj, task: &Py<Task>) -> PyResult<()> {
+        if self.is_pending() {
+            self.callbacks.borrow_mut().push(Callback::Wakeup(task.clone()));
+            return Ok(());
+        }
+        Callback::Wakeup(task.clone()).schedule(self, this)
     }
 
     fn schedule_callbacks(&self, this: &Obj) -> PyResult<()> {

@@ -48,7 +48,7 @@ pub struct Core {
 
 impl Core {
     /// A callback to run in `context` (the current one's copy if none is given).
-    #[inline]
+    #[inline(always)]
     pub fn new(
         event_loop: &Py<NativeLoop>,
         callback: &Obj,

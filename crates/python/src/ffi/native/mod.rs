@@ -34,7 +34,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::ops::Deref;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
@@ -244,6 +244,16 @@ impl<T: NativeType> Py<T> {
     #[inline]
     pub(super) unsafe fn from_obj_unchecked(object: Obj) -> Self {
         Self(object, PhantomData)
+    }
+
+    /// Takes a reference back that was given away as an address.
+    ///
+    /// # Safety
+    /// As for [`Obj::from_address`]; the object is an instance of `T`.
+    #[inline]
+    pub unsafe fn from_address(address: NonNull<()>) -> Self {
+        // SAFETY: says the caller.
+        Self(unsafe { Obj::from_address(address) }, PhantomData)
     }
 
     /// Whether `class` is the native type itself.
