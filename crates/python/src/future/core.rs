@@ -309,7 +309,7 @@ impl FutureCore {
     #[inline]
     pub fn add_wakeup(&self, this: &Obj, task: &Py<Task>) -> PyResult<()> {
         if self.is_pending() {
-            self.callbacks.borrow_mut().push(Callback::Wakeup(task.clone()));
+            self.callbacks.borrow_mut().push_wakeup(task);
             return Ok(());
         }
         Callback::Wakeup(task.clone()).schedule(self, this)
