@@ -169,9 +169,11 @@ impl NativeLoop {
         }
     }
 
+    #[inline(always)]
     fn timer(
         this: &Py<Self>,
-        when: Obj,
+        when: f64,
+        given_when: Option<Obj>,
         function: &str,
         (callback, rest, context): (&Obj, &[Obj], Option<&Obj>),
     ) -> PyResult<Obj> {
@@ -182,7 +184,7 @@ impl NativeLoop {
         if this.debug.get() {
             core.trace()?;
         }
-        TimerHandle::schedule(this, when, core).map(Py::into_obj)
+        TimerHandle::schedule(this, when, given_when, core).map(Py::into_obj)
     }
 
     fn call_later(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
@@ -192,9 +194,8 @@ impl NativeLoop {
             return Err(Raised::type_error("delay must not be None"));
         }
         this.check_closed()?;
-        let now = Instant::now().as_secs_f64();
-        let when = Obj::float(now + delay.to_f64()?)?;
-        Self::timer(this, when, "call_later", (callback, rest, context))
+        let when = Instant::now().as_secs_f64() + delay.to_f64()?;
+        Self::timer(this, when, None, "call_later", (callback, rest, context))
     }
 
     fn call_at(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
@@ -204,7 +205,8 @@ impl NativeLoop {
             return Err(Raised::type_error("when cannot be None"));
         }
         this.check_closed()?;
-        Self::timer(this, when.clone(), "call_at", (callback, rest, context))
+        let seconds = when.to_f64()?;
+        Self::timer(this, seconds, Some(when.clone()), "call_at", (callback, rest, context))
     }
 
     /// A future of this loop.
