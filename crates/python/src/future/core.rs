@@ -123,10 +123,9 @@ impl FutureCore {
         if !self.native.get() {
             return None;
         }
-        let event_loop = self.event_loop.get()?;
-        let event_loop = Py::<NativeLoop>::from_instance(&event_loop)?;
+        let event_loop = Py::<NativeLoop>::take_instance(self.event_loop.get()?)?;
         let open = !event_loop.debug.get() && !event_loop.is_closed();
-        (open && NativeLoop::schedules_natively(event_loop)).then(|| event_loop.clone())
+        (open && NativeLoop::schedules_natively(&event_loop)).then_some(event_loop)
     }
 
     /// Whether the loop is exactly this one.

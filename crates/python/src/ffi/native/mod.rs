@@ -269,6 +269,12 @@ impl<T: NativeType> Py<T> {
             .then(|| unsafe { &*ptr::from_ref(object).cast::<Self>() })
     }
 
+    /// Takes an object that is of the native type or a subclass.
+    #[inline]
+    pub fn take_instance(object: Obj) -> Option<Self> {
+        Self::from_instance(&object).is_some().then(|| Self(object, PhantomData))
+    }
+
     /// Looks at an object that is of the native type or a subclass.
     #[inline]
     pub fn from_instance(object: &Obj) -> Option<&Self> {
