@@ -61,19 +61,16 @@ impl<T> Timers<T> {
     pub fn insert(&mut self, when: Instant, value: T) -> TimerKey {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let slot = match self.free {
-            Some(index) => {
-                let slot = &mut self.slots[index as usize];
-                self.free = slot.next_free;
-                slot.seq = seq;
-                slot.value = Some(value);
-                index
-            }
-            None => {
-                self.slots.push(Slot { seq, value: Some(value), next_free: None });
-                // 2^32 timers would be 100 GiB of entries.
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
+        let slot = if let Some(index) = self.free {
+            let slot = &mut self.slots[index as usize];
+            self.free = slot.next_free;
+            slot.seq = seq;
+            slot.value = Some(value);
+            index
+        } else {
+            self.slots.push(Slot { seq, value: Some(value), next_free: None });
+            // 2^32 timers would be 100 GiB of entries.
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         self.heap.push(Reverse(Node { when, seq, slot }));
         self.live += 1;

@@ -37,6 +37,8 @@ const OBSERVER: usize = 6;
 /// Behind the address is a [`Ready`].
 const BOXED: usize = 7;
 
+const _: () = assert!(usize::BITS >= u64::BITS, "a token is a word");
+
 /// An event of a transport's descriptor, in two words.
 #[derive(Clone, Copy, Debug)]
 pub struct IoEvent {
@@ -63,20 +65,24 @@ impl IoEvent {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a word is wide enough: see above")]
+#[inline]
+fn word(token: Token) -> usize {
+    token.pack() as usize
+}
+
 impl From<Event> for IoEvent {
     #[inline]
     fn from(Event { token, readiness }: Event) -> Self {
         let bit = |is_set, bit| if is_set { bit } else { 0 };
         Self {
-            token: token.pack() as usize,
+            token: word(token),
             readiness: bit(readiness.read, Self::READ)
                 | bit(readiness.write, Self::WRITE)
                 | bit(readiness.closed, Self::CLOSED),
         }
     }
 }
-
-const _: () = assert!(usize::BITS >= u64::BITS, "a token is a word");
 
 /// A [`Ready`] in two words.
 #[derive(Debug)]
@@ -128,10 +134,7 @@ impl Entry {
                 TIMER => Ready::Timer(Py::from_address(self.address())),
                 #[cfg(Py_3_14)]
                 THREAD_SAFE => Ready::ThreadSafe(Py::from_address(self.address())),
-                IO => Ready::Io(IoEvent {
-                    token: self.second.addr(),
-                    readiness: bits >> TAG_BITS,
-                }),
+                IO => Ready::Io(IoEvent { token: self.second.addr(), readiness: bits >> TAG_BITS }),
                 OBSERVER => {
                     let second = self.second.addr();
                     let future = self.second.map_addr(|address| address & !TAG);
@@ -166,6 +169,7 @@ impl Drop for Entry {
 }
 
 impl From<Ready> for Entry {
+    #[expect(clippy::inline_always, reason = "the words stay in registers only so")]
     #[inline(always)]
     fn from(ready: Ready) -> Self {
         match ready {
@@ -194,9 +198,7 @@ impl From<Ready> for Entry {
                 let future = future.into_address().as_ptr().map_addr(|address| address | kind);
                 Self::of_object(OBSERVER, observer, future)
             }
-            boxed @ (Ready::TaskStep(_)
-            | Ready::Alarm(_)
-            | Ready::Foreign(_)) => {
+            boxed @ (Ready::TaskStep(_) | Ready::Alarm(_) | Ready::Foreign(_)) => {
                 let address = NonNull::from(Box::leak(Box::new(boxed)));
                 Self::new(BOXED, address.cast(), ptr::null_mut())
             }
@@ -205,6 +207,7 @@ impl From<Ready> for Entry {
 }
 
 impl From<Entry> for Ready {
+    #[expect(clippy::inline_always, reason = "the words stay in registers only so")]
     #[inline(always)]
     fn from(entry: Entry) -> Self {
         let entry = ManuallyDrop::new(entry);

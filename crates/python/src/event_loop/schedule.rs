@@ -14,8 +14,8 @@ use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
 use super::entry::Entry;
-use super::ready::TaskStep;
 use super::ready::Due;
+use super::ready::TaskStep;
 use super::{NativeLoop, Past, Ready};
 
 impl NativeLoop {
@@ -36,6 +36,10 @@ impl NativeLoop {
     }
 
     /// Puts an entry at the end of the queue.
+    #[expect(
+        clippy::inline_always,
+        reason = "the parts of what is scheduled stay in registers only so"
+    )]
     #[inline(always)]
     pub fn push(&self, entry: Ready) {
         self.ready.borrow_mut().push(Entry::from(entry));
@@ -169,6 +173,10 @@ impl NativeLoop {
         }
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "the parts of what is scheduled stay in registers only so"
+    )]
     #[inline(always)]
     fn timer(
         this: &Py<Self>,
@@ -311,8 +319,12 @@ pub(super) fn properties(
         .get_set(
             c"_ready",
             |this: &Py<NativeLoop>| {
-                let handles: Vec<Obj> =
-                    this.ready.borrow().iter().filter_map(|entry| entry.look_at(Ready::handle)).collect();
+                let handles: Vec<Obj> = this
+                    .ready
+                    .borrow()
+                    .iter()
+                    .filter_map(|entry| entry.look_at(Ready::handle))
+                    .collect();
                 Obj::list(&handles)
             },
             starts_empty,

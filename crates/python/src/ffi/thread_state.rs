@@ -24,7 +24,7 @@ use super::object::Obj;
 const SIZE_LIMIT: usize = 1 << 16;
 
 #[inline]
-fn thread_state() -> *mut u8 {
+fn thread_state() -> *mut usize {
     // SAFETY: the lock is held, so there is one.
     unsafe { py::PyThreadState_GetUnchecked().cast() }
 }
@@ -43,7 +43,7 @@ impl ThreadField {
         let mut found = (0..list.head).step_by(width).filter(|offset| {
             // SAFETY: before the list's head, so within the thread state, whose every byte was
             // set when it was made.
-            unsafe { start.add(*offset).cast::<*mut py::PyObject>().read() == value.as_ptr() }
+            unsafe { start.byte_add(*offset).cast::<*mut py::PyObject>().read() == value.as_ptr() }
         });
         let offset = found.next()?;
         found.next().is_none().then_some(Self { offset })
@@ -51,7 +51,7 @@ impl ThreadField {
 
     #[inline]
     fn place(&self) -> *mut *mut py::PyObject {
-        thread_state().wrapping_add(self.offset).cast()
+        thread_state().wrapping_byte_add(self.offset).cast()
     }
 
     /// Whether there is nothing.
@@ -117,7 +117,8 @@ impl<T: NativeType> ThreadList<T> {
         let out = words(instance);
         add()?;
         let within = words(instance);
-        let changed: Vec<_> = (0..out.len()).filter(|index| out[*index] != within[*index]).collect();
+        let changed: Vec<_> =
+            (0..out.len()).filter(|index| out[*index] != within[*index]).collect();
         let start = thread_state();
         let list = match changed[..] {
             // The reference count is the first word, and may change.
@@ -145,7 +146,7 @@ impl<T: NativeType> ThreadList<T> {
             if !(*node).next.is_null() {
                 return;
             }
-            let head = thread_state().add(self.head).cast::<Node>();
+            let head = thread_state().byte_add(self.head).cast::<Node>();
             let last = (*head).former;
             node.write(Node { next: head, former: last });
             (*last).next = node;
