@@ -3,6 +3,7 @@
 use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
+use super::exit::{self, surviving};
 use super::names::Name;
 use super::object::Obj;
 
@@ -162,6 +163,12 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// The first positional argument, and all the others.
+    pub fn first_and_rest(&self, function: &str) -> PyResult<(&'a Obj, Args<'a>)> {
+        let ([first], positional) = self.split(function)?;
+        Ok((first, Args { positional, keyword_values: self.keyword_values, names: self.names }))
+    }
+
     /// No positional arguments.
     pub fn positional_only(&self, function: &str) -> PyResult<[&'a Obj; 0]> {
         if self.positional.is_empty() {
@@ -234,12 +241,14 @@ impl<'a> Args<'a> {
             self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr).collect();
         // SAFETY: everything is borrowed from the caller during the call.
         unsafe {
-            Obj::from_new(py::PyObject_Vectorcall(
-                function.as_ptr(),
-                argv.as_ptr(),
-                self.positional.len(),
-                self.names,
-            ))
+            Obj::from_new(surviving(|| {
+                exit::PyObject_Vectorcall(
+                    function.as_ptr(),
+                    argv.as_ptr(),
+                    self.positional.len(),
+                    self.names,
+                )
+            }))
         }
     }
 
@@ -249,12 +258,14 @@ impl<'a> Args<'a> {
         argv.extend(self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr));
         // SAFETY: everything is borrowed from the caller during the call.
         unsafe {
-            Obj::from_new(py::PyObject_Vectorcall(
-                function.as_ptr(),
-                argv.as_ptr(),
-                1 + self.positional.len(),
-                self.names,
-            ))
+            Obj::from_new(surviving(|| {
+                exit::PyObject_Vectorcall(
+                    function.as_ptr(),
+                    argv.as_ptr(),
+                    1 + self.positional.len(),
+                    self.names,
+                )
+            }))
         }
     }
 }

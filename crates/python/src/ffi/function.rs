@@ -16,6 +16,7 @@ use pyo3_ffi as py;
 
 use super::args::Args;
 use super::error::{PyResult, Raised};
+use super::exit::{self, surviving};
 use super::gil::Global;
 use super::method::{IntoObj, conjure, guard, to_ptr};
 use super::native::{NativeType, Py};
@@ -127,7 +128,7 @@ unsafe fn model_call(
     unsafe {
         let model = (*callable.cast::<Function>()).model;
         let count = py::PyVectorcall_NARGS(nargs).cast_unsigned();
-        py::PyObject_Vectorcall(model, args, count, names)
+        surviving(|| exit::PyObject_Vectorcall(model, args, count, names))
     }
 }
 
