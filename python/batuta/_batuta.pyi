@@ -194,7 +194,8 @@ class NativeSemaphore(asyncio.Semaphore):
 class NativeCondition(asyncio.Condition):
     _waiters: Any
     _loop: asyncio.AbstractEventLoop | None
-    def _notify(self, most: Any, /) -> None: ...
+    if sys.version_info >= (3, 13):
+        def _notify(self, n: int) -> None: ...
 
 @disjoint_base
 class NativeQueue(asyncio.Queue[_T]):

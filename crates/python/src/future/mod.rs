@@ -24,7 +24,7 @@ pub use self::callbacks::Callback;
 pub use self::core::{FutureCore, Outcome, State};
 pub use self::iter::FutureIter;
 pub use self::methods::{methods, properties};
-pub use self::unbound::prepare as lead_from_base;
+pub use self::unbound::{in_asyncios_words, prepare as lead_from_base};
 
 /// A type that has a [`FutureCore`].
 pub trait HasFuture: NativeType {
@@ -131,8 +131,10 @@ impl Future {
     }
 
     fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
-        let [] = args.positional_only("Future")?;
-        let [event_loop] = args.bind("Future", 0, [&Asyncio::get().loop_name])?;
+        let event_loop = args.only_named("Future", [&Asyncio::get().loop_name]);
+        let [event_loop] = event_loop.map_err(|raised| {
+            in_asyncios_words(&Asyncio::get().future, c"__init__", args, raised)
+        })?;
         this.0.init(this.as_obj(), event_loop)
     }
 
@@ -141,6 +143,12 @@ impl Future {
             raised.unraisable(this.as_obj());
         }
     }
+}
+
+/// The message of `cancel(msg=None)`.
+pub fn cancel_arguments<'a>(args: &Args<'a>) -> PyResult<[Option<&'a Obj>; 1]> {
+    args.bind("cancel", 0, [&crate::asyncio::names().msg])
+        .map_err(|raised| in_asyncios_words(&Asyncio::get().future, c"cancel", args, raised))
 }
 
 impl HasFuture for Future {
@@ -190,7 +198,7 @@ impl NativeType for Future {
     fn methods() -> Methods<Self> {
         methods(Methods::new()).args(c"cancel", CANCEL, |this: &Py<Self>, args: &Args<'_>| {
             this.0.check_alive()?;
-            let [message] = args.bind("cancel", 0, [&crate::asyncio::names().msg])?;
+            let [message] = cancel_arguments(args)?;
             this.0.cancel(this.as_obj(), message.cloned())
         })
     }

@@ -6,11 +6,13 @@
 //! task does otherwise than a future (`cancel`, `repr`, …) `asyncio.Future`'s does as for a
 //! future, as with the interpreter's own.
 
+use std::ffi::CStr;
+
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::detour::{Way, install};
 use crate::ffi::gil::Global;
 use crate::ffi::module::new_function;
-use crate::ffi::{Args, Obj, PyResult};
+use crate::ffi::{Args, Obj, PyResult, Raised};
 
 use super::Awaited;
 
@@ -60,6 +62,20 @@ fn lead_all(base: &Obj, classes: &[&Obj], shared: &[(&str, Obj)]) -> PyResult<bo
 /// `dict(vars(class))`
 fn namespace(class: &Obj) -> PyResult<Obj> {
     class.attr(c"__dict__")?.attr(c"copy")?.call0()
+}
+
+/// What asyncio's own class says of arguments that a native method has refused, in the place of
+/// `raised`. It is asked with an instance of its own that was not even initialised: what is
+/// wrong with the arguments it says before it looks at that.
+#[cold]
+pub fn in_asyncios_words(class: &Obj, method: &CStr, args: &Args<'_>, raised: Raised) -> Raised {
+    if !args.were_refused() {
+        return raised;
+    }
+    let own = raised.take();
+    let bare = class.attr(c"__new__").and_then(|new| new.call1(class));
+    let answer = bare.and_then(|bare| args.forward(&class.attr(method)?, &bare));
+    answer.err().unwrap_or_else(|| Raised::restore(own))
 }
 
 /// What is no function of an instance.
