@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import batuta
 import pytest
@@ -129,3 +130,19 @@ def test_odd_arguments_of_methods(name: str, capsys: pytest.CaptureFixture[str])
 
     in_a_loop(each)
     capsys.readouterr()  # of print_stack()
+
+
+def test_native_methods_with_a_model_pass_for_functions() -> None:
+    for function in (NATIVE["sleep"], NATIVE["Queue"].put, NATIVE["Lock"].release):
+        assert inspect.isfunction(function)
+        assert inspect.getsource(function).lstrip().startswith(("async def ", "def "))
+    with mock.patch.object(NATIVE["Queue"], "put_nowait", autospec=True) as patched:
+        queue = NATIVE["Queue"]()
+        queue.put_nowait(3)
+        patched.assert_called_once_with(queue, 3)
+        with pytest.raises(TypeError, match="missing a required argument: 'item'"):
+            queue.put_nowait()
+    double = mock.create_autospec(NATIVE["Event"], instance=True)
+    with pytest.raises(TypeError, match="too many positional"):
+        double.set(1)
+    assert isinstance(double.wait, mock.AsyncMock)

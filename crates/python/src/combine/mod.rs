@@ -97,6 +97,7 @@ fn timeout_class() -> PyResult<Obj> {
     let reschedule = stock.timeout_reschedule.native_method(NativeTimeout::reschedule)?;
     half.set_attr(c"reschedule", &reschedule)?;
     let class = new_class("Timeout", &[half, stock.stock_timeout.clone()])?;
+    class.set_attr(c"__doc__", &stock.stock_timeout.attr(c"__doc__")?)?;
     timeout::set_class(class.clone());
     Ok(class)
 }

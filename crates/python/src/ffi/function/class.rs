@@ -38,6 +38,8 @@ pub(super) fn define() -> PyResult<Obj> {
         closure: name.as_ptr().cast_mut().cast(),
     };
     let properties = Box::leak(Box::new([
+        // What takes functions (`mock`'s autospec, `inspect.isfunction`) asks with `isinstance`.
+        of_model(c"__class__"),
         of_model(c"__module__"),
         of_model(c"__name__"),
         of_model(c"__qualname__"),
