@@ -37,6 +37,8 @@ pub struct Asyncio {
     tasks_dict: Obj,
     /// `"Task"`.
     pub task_name: Name,
+    /// `_asyncio.Future`.
+    pub future: Obj,
     /// `_asyncio.Task`.
     pub task: Obj,
     /// `asyncio.BaseEventLoop`.
@@ -186,6 +188,7 @@ impl Asyncio {
             tasks: import(c"asyncio.tasks")?,
             tasks_dict: import(c"asyncio.tasks")?.attr(c"__dict__")?,
             task_name: Name::intern(c"Task")?,
+            future: native.attr(c"Future")?,
             task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
             buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,
