@@ -24,18 +24,19 @@ mod binding;
 mod condition;
 mod deque;
 mod event;
-mod hooks;
+pub mod hooks;
 mod lock;
 mod lookups;
 mod number;
 mod queue;
 mod semaphore;
-mod waiter;
+pub mod waiter;
 
 use crate::ffi::native::define;
 use crate::ffi::{Obj, PyResult};
 
 pub use condition::NativeCondition;
+pub use deque::Deque;
 pub use event::NativeEvent;
 pub use lock::NativeLock;
 pub use queue::NativeQueue;
