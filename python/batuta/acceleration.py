@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
-from batuta import _batuta, streams
+from batuta import _batuta, streaming
 from batuta.natives import NATIVE
 from batuta.stand_in import StandInType
 
@@ -54,24 +54,24 @@ _batuta._set_task_stand_in(Task)
 
 
 class _StreamReaderType(StandInType):
-    def __call__(cls, *args: Any, **keywords: Any) -> streams.StreamReader:
-        return streams.StreamReader(*args, **keywords)
+    def __call__(cls, *args: Any, **keywords: Any) -> streaming.StreamReader:
+        return streaming.StreamReader(*args, **keywords)
 
 
-class StreamReader(streams.StreamReader, metaclass=_StreamReaderType):
+class StreamReader(streaming.StreamReader, metaclass=_StreamReaderType):
     """What stands in for `asyncio.StreamReader`: calling it makes a native reader.
 
     asyncio's `StreamWriter` refuses a reader that is no instance of what has this name; so it
     accepts every reader, those made before as well. As a base class it is the native one.
     """
 
-    _base = streams.StreamReader
+    _base = streaming.StreamReader
     _accepted = (asyncio.StreamReader,)
     __signature__ = inspect.signature(asyncio.StreamReader)
 
-    def __new__(cls, *_: Any, **__: Any) -> streams.StreamReader:  # type: ignore[misc]
+    def __new__(cls, *_: Any, **__: Any) -> streaming.StreamReader:  # type: ignore[misc]
         """Make one without `__init__`, for who calls `asyncio.StreamReader.__new__`."""
-        return streams.StreamReader.__new__(streams.StreamReader)
+        return streaming.StreamReader.__new__(streaming.StreamReader)
 
 
 _REPLACEMENTS: Final[dict[str, Any]] = {**NATIVE, "Task": Task, "StreamReader": StreamReader}

@@ -1,10 +1,10 @@
 //! What this folder needs to know of the interpreter, looked up once at import.
 
+use crate::ffi::Obj;
 use crate::ffi::error::{PyResult, Raised};
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::declare_names;
-use crate::ffi::Obj;
 
 declare_names! {
     /// Attribute and keyword names.

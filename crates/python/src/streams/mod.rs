@@ -56,6 +56,8 @@ fn one_argument<'a>(function: &str, args: &Args<'a>, name: &Name) -> PyResult<&'
             raised.clear();
             String::new()
         });
-        Raised::type_error(&format!("{function}() missing 1 required positional argument: '{name}'"))
+        Raised::type_error(&format!(
+            "{function}() missing 1 required positional argument: '{name}'"
+        ))
     })
 }

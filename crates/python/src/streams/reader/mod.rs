@@ -71,8 +71,7 @@ pub enum Hook {
 /// Notes the class's own methods.
 fn note_originals(class: &Obj) -> PyResult<()> {
     let names = own_names();
-    let ours =
-        [&names.feed_data, &names.exception, &names.readuntil, &names.readline, &names.read];
+    let ours = [&names.feed_data, &names.exception, &names.readuntil, &names.readline, &names.read];
     let stock = &Lookups::get().reader;
     let originals = Originals::note(class, &ours)?
         .and(stock, &names._wakeup_waiter)?
@@ -288,8 +287,7 @@ impl NativeType for NativeStreamReader {
 
     fn traverse(&self, visitor: &mut Visitor) {
         self.buffer.traverse(visitor);
-        for slot in
-            [&self.event_loop, &self.limit, &self.waiter, &self.exception, &self.transport]
+        for slot in [&self.event_loop, &self.limit, &self.waiter, &self.exception, &self.transport]
         {
             visitor.slot(slot);
         }
@@ -297,8 +295,7 @@ impl NativeType for NativeStreamReader {
 
     fn clear(&self) {
         self.buffer.clear();
-        for slot in
-            [&self.event_loop, &self.limit, &self.waiter, &self.exception, &self.transport]
+        for slot in [&self.event_loop, &self.limit, &self.waiter, &self.exception, &self.transport]
         {
             slot.set(None);
         }

@@ -85,8 +85,8 @@ enum Purpose {
 enum Wait {
     /// Data, with its own future.
     Data,
-    /// Data, by a `_wait_for_data()` that a program has replaced.
-    ReplacedWait,
+    /// The same, by a `_wait_for_data()` that a program has replaced.
+    Notice,
     /// A method that a program has replaced: `read()`, `readuntil()` or `readline()`.
     Replaced(Hook),
 }
@@ -215,11 +215,8 @@ impl ReaderSteps {
                 if exception.is_instance(&lookups.limit_overrun)? {
                     let consumed = exception.attr(c"consumed")?.to_i64()?;
                     let message = exception.to_str()?.to_string_lossy()?;
-                    return self.line_too_long(
-                        reader,
-                        &message,
-                        usize::try_from(consumed).unwrap_or(usize::MAX),
-                    );
+                    let consumed = usize::try_from(consumed).unwrap_or(usize::MAX);
+                    return line_too_long(reader, &message, consumed);
                 }
                 Err(Raised::restore(exception))
             }
@@ -262,9 +259,9 @@ impl ReaderSteps {
             Found::NotYet(_) if raises => Err(reader.incomplete(&Obj::none())),
             Found::NotYet(_) => self.line(reader.buffer.take_all()?),
             Found::TooLong(start) if raises => Err(overrun(TOO_LONG, start)),
-            Found::TooLong(start) => self.line_too_long(reader, TOO_LONG, start),
+            Found::TooLong(start) => line_too_long(reader, TOO_LONG, start),
             Found::Overrun(searched) if raises => Err(overrun(OVERRUN, searched)),
-            Found::Overrun(searched) => self.line_too_long(reader, OVERRUN, searched),
+            Found::Overrun(searched) => line_too_long(reader, OVERRUN, searched),
         }
     }
 
@@ -274,17 +271,6 @@ impl ReaderSteps {
             return Err(Raised::with_message(stop_async_iteration_class(), ""));
         }
         Ok(Step::Done(line))
-    }
-
-    #[cold]
-    fn line_too_long(
-        &self,
-        reader: &Py<NativeStreamReader>,
-        message: &str,
-        consumed: usize,
-    ) -> PyResult<Step> {
-        reader.drop_line(consumed)?;
-        Err(Raised::value_error(message))
     }
 
     /// `read()` up to the end.
@@ -313,7 +299,7 @@ impl ReaderSteps {
         if reader.replaces(Hook::WaitForData) {
             let waiting =
                 reader.as_obj().call_method1(&own_names()._wait_for_data, &Obj::str(reading)?)?;
-            self.wait.set(Wait::ReplacedWait);
+            self.wait.set(Wait::Notice);
             return Ok(Step::Wait(waiting));
         }
         let future = reader.wait_for_data(reading)?;
@@ -321,6 +307,16 @@ impl ReaderSteps {
         self.waiter.set(Some(future.clone()));
         Ok(Step::Wait(future))
     }
+}
+
+#[cold]
+fn line_too_long(
+    reader: &Py<NativeStreamReader>,
+    message: &str,
+    consumed: usize,
+) -> PyResult<Step> {
+    reader.drop_line(consumed)?;
+    Err(Raised::value_error(message))
 }
 
 /// A count; what is beyond all sizes is as good as the greatest one.

@@ -55,9 +55,7 @@ impl Separators {
     fn lengths(&self) -> (usize, usize) {
         match self {
             Self::Newline => (1, 1),
-            Self::Some(list) => {
-                (list.first().map_or(1, Vec::len), list.last().map_or(1, Vec::len))
-            }
+            Self::Some(list) => (list.first().map_or(1, Vec::len), list.last().map_or(1, Vec::len)),
         }
     }
 

@@ -25,9 +25,7 @@ __all__ = [
 
 _DEFAULT_LIMIT: int = _streams._DEFAULT_LIMIT  # type: ignore[attr-defined]
 
-# Looked up once: acceleration puts ours there.
-_iscoroutine = asyncio.iscoroutine
-_get_running_loop = asyncio.get_running_loop
+_Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
 class StreamReader(_batuta.NativeStreamReader, asyncio.StreamReader):
@@ -48,7 +46,9 @@ class StreamWriter(_batuta.NativeStreamWriter, asyncio.StreamWriter):
 class StreamReaderProtocol(_batuta.NativeStreamReaderProtocol, asyncio.StreamReaderProtocol):
     """What stands between a connection and its reader. See `asyncio.StreamReaderProtocol`."""
 
-    _client_connected_cb: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any] | None
+    # What asyncio's class has.
+    _client_connected_cb: _Connected | None
+    _reject_connection: bool
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; a server calls the program, with a native writer.
@@ -66,7 +66,7 @@ class StreamReaderProtocol(_batuta.NativeStreamReaderProtocol, asyncio.StreamRea
             super().connection_made(transport)
         finally:
             self._client_connected_cb = connected
-        reader = self._stream_reader
+        reader = self._stream_reader  # type: ignore[attr-defined]
         writer = StreamWriter(transport, self, reader, self._loop)  # type: ignore[arg-type]
         if sys.version_info < (3, 13):
             self._stream_writer = writer
@@ -77,7 +77,7 @@ class StreamReaderProtocol(_batuta.NativeStreamReaderProtocol, asyncio.StreamRea
                 raise
             self._report(exc, transport)
         else:
-            if _iscoroutine(result):
+            if asyncio.iscoroutine(result):
                 self._serve(result, transport)
         self._strong_reader = None
 
@@ -118,7 +118,7 @@ async def open_connection(
     Raises:
         OSError: There is no connection.
     """
-    loop = _get_running_loop()
+    loop = asyncio.get_running_loop()
     reader = StreamReader(limit=limit, loop=loop)
     protocol = StreamReaderProtocol(reader, loop=loop)
     transport, _ = await loop.create_connection(lambda: protocol, host, port, **kwds)
@@ -126,7 +126,7 @@ async def open_connection(
 
 
 async def start_server(
-    client_connected_cb: Callable[[StreamReader, StreamWriter], Any],
+    client_connected_cb: _Connected,
     host: Any = None,
     port: Any = None,
     *,
@@ -146,7 +146,7 @@ async def start_server(
     Raises:
         OSError: The address cannot be used.
     """
-    loop = _get_running_loop()
+    loop = asyncio.get_running_loop()
 
     def factory() -> StreamReaderProtocol:
         reader = StreamReader(limit=limit, loop=loop)
@@ -168,7 +168,7 @@ async def open_unix_connection(
     Raises:
         OSError: There is no connection.
     """
-    loop = _get_running_loop()
+    loop = asyncio.get_running_loop()
     reader = StreamReader(limit=limit, loop=loop)
     protocol = StreamReaderProtocol(reader, loop=loop)
     transport, _ = await loop.create_unix_connection(lambda: protocol, path, **kwds)
@@ -176,7 +176,7 @@ async def open_unix_connection(
 
 
 async def start_unix_server(
-    client_connected_cb: Callable[[StreamReader, StreamWriter], Any],
+    client_connected_cb: _Connected,
     path: Any = None,
     *,
     limit: int = _DEFAULT_LIMIT,
@@ -193,7 +193,7 @@ async def start_unix_server(
     Raises:
         OSError: The path cannot be used.
     """
-    loop = _get_running_loop()
+    loop = asyncio.get_running_loop()
 
     def factory() -> StreamReaderProtocol:
         reader = StreamReader(limit=limit, loop=loop)
