@@ -185,12 +185,11 @@ impl Py<NativeStreamReader> {
         Ok(future)
     }
 
-    /// Waiting with this future has ended.
+    /// Waiting has ended. If somebody else has begun to wait meanwhile, nobody wakes him,
+    /// as with asyncio's class: only one coroutine may read.
     #[inline]
-    fn waited(&self, future: &Obj) {
-        if self.waiter.holds(future) {
-            self.waiter.set(None);
-        }
+    fn waited(&self) {
+        self.waiter.set(None);
     }
 
     fn feed_data(&self, data: &Obj) -> PyResult<()> {

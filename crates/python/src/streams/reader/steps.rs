@@ -203,7 +203,7 @@ impl ReaderSteps {
                 drop(view);
                 match self.replaced(reader)? {
                     Some(step) => Ok(step),
-                    None => self.attempt(reader),
+                    None => self.attempt(reader, false),
                 }
             }
             (_, Ok(line)) => self.line(line),
@@ -224,13 +224,14 @@ impl ReaderSteps {
         }
     }
 
-    /// Gives what is there if it is enough, or waits.
+    /// Gives what is there if it is enough, or waits. `read()` takes what is there once it
+    /// was `woken`, even if somebody else has left nothing.
     #[inline]
-    fn attempt(&self, reader: &Py<NativeStreamReader>) -> PyResult<Step> {
+    fn attempt(&self, reader: &Py<NativeStreamReader>, woken: bool) -> PyResult<Step> {
         match self.purpose {
-            Purpose::Read if self.count.get() < 0 => self.attempt_all(reader),
+            Purpose::Read if self.count.get() < 0 => self.attempt_all(reader, woken),
             Purpose::Read => {
-                if reader.buffer.is_empty() && !reader.eof.get() {
+                if reader.buffer.is_empty() && !reader.eof.get() && !woken {
                     return self.wait(reader, "read");
                 }
                 reader.take(size(self.count.get())).map(Step::Done)
@@ -268,24 +269,37 @@ impl ReaderSteps {
     /// A line, which may be the empty one that stands for the end.
     fn line(&self, line: Obj) -> PyResult<Step> {
         if self.purpose == Purpose::Next && line.equals(&Obj::bytes(b"")?)? {
-            return Err(Raised::with_message(stop_async_iteration_class(), ""));
+            return Err(match stop_async_iteration_class().call0() {
+                Ok(exception) => Raised::raise(&exception),
+                Err(raised) => raised,
+            });
         }
         Ok(Step::Done(line))
     }
 
     /// `read()` up to the end.
-    fn attempt_all(&self, reader: &Py<NativeStreamReader>) -> PyResult<Step> {
+    fn attempt_all(&self, reader: &Py<NativeStreamReader>, woken: bool) -> PyResult<Step> {
+        if reader.buffer.is_empty() && woken {
+            reader.maybe_resume_transport()?;
+            return self.all_read();
+        }
         loop {
-            reader.check_exception()?;
             if reader.buffer.is_empty() {
                 if reader.eof.get() {
+                    reader.maybe_resume_transport()?;
                     return self.all_read();
                 }
                 return self.wait(reader, "read");
             }
-            reader.buffer.with(|bytes| self.read.borrow_mut().extend_from_slice(bytes));
-            reader.buffer.consume(usize::MAX)?;
+            // One block of asyncio's: an exception that was set leaves the rest.
+            let block = reader.most.get().max(1);
+            reader.buffer.with(|bytes| {
+                let block = bytes.get(..block).unwrap_or(bytes);
+                self.read.borrow_mut().extend_from_slice(block);
+            });
+            reader.buffer.consume(block)?;
             reader.maybe_resume_transport()?;
+            reader.check_exception()?;
         }
     }
 
@@ -372,18 +386,18 @@ impl Routine for ReaderSteps {
         {
             return Ok(step);
         }
-        self.attempt(&reader)
+        self.attempt(&reader, false)
     }
 
     #[inline]
     fn resume(&self, _: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step> {
         let Some(reader) = self.reader.get() else { return Err(Raised::gone()) };
-        if let Some(future) = self.waiter.take() {
-            reader.waited(&future);
+        if self.waiter.take().is_some() {
+            reader.waited();
         }
         match (self.wait.replace(Wait::Data), outcome) {
             (Wait::Replaced(hook), outcome) => self.replaced_has_ended(&reader, hook, outcome),
-            (_, Ok(_)) => self.attempt(&reader),
+            (_, Ok(_)) => self.attempt(&reader, true),
             (_, Err(exception)) => Err(Raised::restore(exception)),
         }
     }

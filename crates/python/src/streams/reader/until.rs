@@ -94,7 +94,9 @@ fn bytes_of(separator: &Obj) -> PyResult<Vec<u8>> {
         return Ok(View::readable(separator)?.as_slice().to_vec());
     }
     // What is nothing of the kind: the error is the one that a search for it brings.
-    separator.len()?;
+    if separator.len()? == 0 {
+        return Ok(Vec::new());
+    }
     Obj::bytearray(b"")?.call_method1(&own_names().find, separator)?;
     Ok(View::readable(separator)?.as_slice().to_vec())
 }
