@@ -25,6 +25,9 @@ __all__ = [
 
 _DEFAULT_LIMIT: int = _streams._DEFAULT_LIMIT  # type: ignore[attr-defined]
 
+# Looked up once: acceleration puts ours there.
+_StreamReaderProtocol = asyncio.StreamReaderProtocol
+
 _Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
@@ -56,6 +59,9 @@ class StreamReaderProtocol(_batuta.NativeStreamReaderProtocol, asyncio.StreamRea
         What the program raises is an error of the connection's from Python 3.14 on, and before of
         whoever calls this.
         """
+        if not isinstance(self, StreamReaderProtocol):
+            # The class has asyncio's name, and is called with an object of asyncio's own.
+            return _StreamReaderProtocol.connection_made(self, transport)
         connected = self._client_connected_cb
         if connected is None or self._reject_connection:
             super().connection_made(transport)
