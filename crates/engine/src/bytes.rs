@@ -11,8 +11,8 @@
 
 use std::cell::RefCell;
 
-/// So many blocks are kept for the next queue.
-const SPARES: usize = 8;
+/// So many bytes are kept at most for the next queues, in blocks.
+const MOST_SPARE: usize = 4 * 1024 * 1024;
 
 /// A block larger than this, in bytes, is not kept.
 const LARGEST_SPARE: usize = 512 * 1024;
@@ -20,35 +20,62 @@ const LARGEST_SPARE: usize = 512 * 1024;
 /// So much room, in bytes, is little.
 const SMALL: usize = 16 * 1024;
 
-thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+/// Blocks that are empty, the longest unused first.
+#[derive(Debug)]
+struct Spares {
+    blocks: Vec<Vec<u8>>,
+    /// What they hold together.
+    bytes: usize,
 }
 
-/// A block for `room` bytes, if one is kept: none that is far too large, which a few
-/// bytes that stay would hold on to.
+impl Spares {
+    fn remove(&mut self, place: usize) -> Vec<u8> {
+        let block = self.blocks.remove(place);
+        self.bytes -= block.capacity();
+        block
+    }
+
+    /// The block that fits `room` bytes best: not one that is far too large, which a few
+    /// bytes that stay would hold on to; rather the largest than one that has to grow.
+    fn take(&mut self, room: usize) -> Option<Vec<u8>> {
+        let most = room.max(SMALL).saturating_mul(4);
+        let fit = |block: &Vec<u8>| {
+            let capacity = block.capacity();
+            if capacity < room { (1, usize::MAX - capacity) } else { (0, capacity) }
+        };
+        let suitable = self.blocks.iter().enumerate().rev();
+        let suitable = suitable.filter(|(_, block)| block.capacity() <= most);
+        let (place, _) = suitable.min_by_key(|(_, block)| fit(block))?;
+        Some(self.remove(place))
+    }
+
+    fn keep(&mut self, block: Vec<u8>) {
+        self.bytes += block.capacity();
+        self.blocks.push(block);
+        while self.bytes > MOST_SPARE || self.blocks.len() > MOST_BLOCKS {
+            self.remove(0);
+        }
+    }
+}
+
+/// So many blocks are kept at most.
+const MOST_BLOCKS: usize = 32;
+
+thread_local! {
+    static SPARES: RefCell<Spares> =
+        const { RefCell::new(Spares { blocks: Vec::new(), bytes: 0 }) };
+}
+
 fn take_spare(room: usize) -> Vec<u8> {
-    let most = room.max(SMALL).saturating_mul(4);
-    let taken = SPARE.try_with(|spare| {
-        let mut spare = spare.borrow_mut();
-        let place = spare.iter().rposition(|block| block.capacity() <= most)?;
-        Some(spare.swap_remove(place))
-    });
     // A thread that ends has none any more.
-    taken.ok().flatten().unwrap_or_default()
+    SPARES.try_with(|spares| spares.borrow_mut().take(room)).ok().flatten().unwrap_or_default()
 }
 
 fn keep_spare(mut block: Vec<u8>) {
-    if block.capacity() == 0 || block.capacity() > LARGEST_SPARE {
-        return;
+    if block.capacity() > 0 && block.capacity() <= LARGEST_SPARE {
+        block.clear();
+        let _gone_with_the_thread = SPARES.try_with(|spares| spares.borrow_mut().keep(block));
     }
-    block.clear();
-    let _gone_with_the_thread = SPARE.try_with(|spare| {
-        let mut spare = spare.borrow_mut();
-        if spare.len() == SPARES {
-            spare.swap_remove(0);
-        }
-        spare.push(block);
-    });
 }
 
 /// A queue of bytes.
@@ -95,6 +122,14 @@ impl ByteQueue {
             self.clear();
         }
         result
+    }
+
+    /// Makes room for `count` bytes in all, if that is not much: so many are expected.
+    #[inline]
+    pub fn expect(&mut self, count: usize) {
+        if count > self.len() && count <= LARGEST_SPARE {
+            self.make_room(count - self.len());
+        }
     }
 
     /// Takes `count` bytes from the front, or all if there are fewer.
@@ -206,6 +241,50 @@ mod tests {
     }
 
     #[test]
+    fn the_block_that_fits_best_is_taken() {
+        let mut spares = Spares { blocks: Vec::new(), bytes: 0 };
+        for capacity in [1000, 100_000, 200_000, 10_000] {
+            spares.keep(Vec::with_capacity(capacity));
+        }
+        assert_eq!(spares.bytes, 311_000);
+        let mut take = |room| spares.take(room).map(|block| block.capacity());
+        assert_eq!(take(150_000), Some(200_000));
+        assert_eq!(take(150_000), Some(100_000), "the largest, to grow");
+        assert_eq!(take(5000), Some(10_000));
+        assert_eq!(take(5000), Some(1000));
+        assert_eq!(take(5000), None);
+        spares.keep(Vec::with_capacity(300_000));
+        assert_eq!(spares.take(100), None, "far too large");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_said() {
+        let mut spares = Spares { blocks: Vec::new(), bytes: 0 };
+        for _ in 0..100 {
+            spares.keep(Vec::with_capacity(LARGEST_SPARE));
+        }
+        assert_eq!(spares.bytes, MOST_SPARE);
+        for _ in 0..100 {
+            spares.keep(Vec::with_capacity(10));
+        }
+        assert_eq!(spares.blocks.len(), MOST_BLOCKS);
+        assert_eq!(spares.bytes, spares.blocks.iter().map(Vec::capacity).sum());
+    }
+
+    #[test]
+    fn what_is_expected_does_not_grow_again() {
+        let mut queue = ByteQueue::default();
+        queue.append(b"some");
+        queue.expect(100_000);
+        let block = queue.data.as_ptr();
+        queue.append(&[1; 60_000]);
+        queue.append(&[2; 39_996]);
+        assert_eq!((queue.len(), queue.data.as_ptr()), (100_000, block));
+        queue.expect(usize::MAX);
+        assert_eq!(queue.data.as_ptr(), block);
+    }
+
+    #[test]
     fn filling_in_place_that_brings_nothing_leaves_an_empty_queue() {
         let mut queue = ByteQueue::default();
         let room = queue.append_with(5000, |data| data.capacity() - data.len());
@@ -225,6 +304,10 @@ mod tests {
             queue.append(&[7; 10]);
         }
         assert_eq!(queue.len(), 4000);
-        assert!(queue.data.capacity() <= capacity * 4, "grew to {}", queue.data.capacity());
+        assert!(
+            queue.data.capacity() <= capacity.max(SMALL) * 4,
+            "grew to {}",
+            queue.data.capacity()
+        );
     }
 }

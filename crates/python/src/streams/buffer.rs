@@ -92,6 +92,14 @@ impl Buffer {
         }
     }
 
+    /// Makes room for `count` bytes in all, which are expected.
+    #[inline]
+    pub fn expect(&self, count: usize) {
+        if let Place::Own(bytes) = &mut *self.0.borrow_mut() {
+            bytes.expect(count);
+        }
+    }
+
     /// Has `fill` add bytes at the end of a vector that has room for `room` of them,
     /// unless the bytes lie in a bytearray. `fill` runs no Python code.
     pub fn append_with<R>(&self, room: usize, fill: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {

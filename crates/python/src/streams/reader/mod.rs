@@ -42,6 +42,8 @@ pub struct NativeStreamReader {
     limit: Slot,
     /// The same in bytes.
     most: Cell<usize>,
+    /// How many bytes the coroutine waits for that waits; 0 if it does not know.
+    expected: Cell<usize>,
     eof: Cell<bool>,
     /// The future that a coroutine waits with.
     waiter: Slot,
@@ -97,11 +99,13 @@ impl Py<NativeStreamReader> {
     /// Adds what a transport has received; `fed` tells those who wait.
     #[inline]
     pub fn append(&self, data: &[u8]) -> PyResult<()> {
+        self.buffer.expect(self.expected.get());
         self.buffer.append(data)
     }
 
     /// Has a transport receive straight into the buffer: see [`Buffer::append_with`].
     pub fn append_with<R>(&self, room: usize, fill: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+        self.buffer.expect(self.expected.get());
         self.buffer.append_with(room, fill)
     }
 
@@ -189,6 +193,7 @@ impl Py<NativeStreamReader> {
     /// as with asyncio's class: only one coroutine may read.
     #[inline]
     fn waited(&self) {
+        self.expected.set(0);
         self.waiter.set(None);
     }
 

@@ -317,6 +317,9 @@ impl ReaderSteps {
             return Ok(Step::Wait(waiting));
         }
         let future = reader.wait_for_data(reading)?;
+        if self.purpose == Purpose::Exactly {
+            reader.expected.set(size(self.count.get()));
+        }
         self.wait.set(Wait::Data);
         self.waiter.set(Some(future.clone()));
         Ok(Step::Wait(future))
