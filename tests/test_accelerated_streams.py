@@ -15,6 +15,8 @@ import batuta
 import pytest
 from batuta import acceleration, streaming
 
+from contract.support import until
+
 
 class EarlyServer(asyncio.StreamReaderProtocol):
     """As libraries do it: defined before, with asyncio's names looked up when it runs."""
@@ -57,24 +59,29 @@ def test_what_is_made_is_native(runner: asyncio.Runner) -> None:
     async def serve(reader: Any, writer: Any) -> None:
         kinds.extend((type(reader), type(writer), type(writer.transport.get_protocol())))
         await upper(reader, writer)
+        kinds.append(type(None))
 
     async def main() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             kinds.extend((type(reader), type(writer), type(writer.transport.get_protocol())))
             await converse(reader, writer)
+            await until(lambda: type(None) in kinds)
 
     runner.run(main())
+    kinds.remove(type(None))
     native = [streaming.StreamReader, streaming.StreamWriter, streaming.StreamReaderProtocol]
     assert kinds == native * 2
 
 
 def test_classes_and_functions_taken_before_go_on_working(runner: asyncio.Runner) -> None:
     made: list[Any] = []
+    served: list[None] = []
 
     async def serve(reader: Any, writer: Any) -> None:
         made.extend((reader, writer))
         await upper(reader, writer)
+        served.append(None)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -85,6 +92,7 @@ def test_classes_and_functions_taken_before_go_on_working(runner: asyncio.Runner
             protocol = EarlyProtocol(reader, loop=loop)
             transport, _ = await loop.create_connection(lambda: protocol, *address)
             await converse(reader, EarlyWriter(transport, protocol, reader, loop))
+            await until(lambda: len(served) == 2)
 
     runner.run(main())
     assert [type(one) for one in made] == [streaming.StreamReader, streaming.StreamWriter] * 2

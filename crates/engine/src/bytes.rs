@@ -277,8 +277,8 @@ mod tests {
         queue.append(b"some");
         queue.expect(100_000);
         let block = queue.data.as_ptr();
-        queue.append(&[1; 60_000]);
-        queue.append(&[2; 39_996]);
+        queue.append(&vec![1; 60_000]);
+        queue.append(&vec![2; 39_996]);
         assert_eq!((queue.len(), queue.data.as_ptr()), (100_000, block));
         queue.expect(usize::MAX);
         assert_eq!(queue.data.as_ptr(), block);
