@@ -26,12 +26,16 @@ use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sync::hooks::{Hooks, Originals};
 use crate::sync::waiter;
+use crate::transport::MAX_READ;
 
 use super::buffer::Buffer;
 use super::lookups::{Lookups, own_names};
 use super::one_argument;
 
 pub(super) use steps::prepare;
+
+/// So many bytes, that are still to come, are worth a read into the reader's own memory.
+const MUCH: usize = 8 * 1024;
 
 /// A stream's receiving end.
 #[derive(Debug, Default)]
@@ -94,6 +98,14 @@ impl Py<NativeStreamReader> {
     #[inline]
     pub fn may_be_fed(&self) -> bool {
         !self.eof.get() && !self.replaces(Hook::FeedData)
+    }
+
+    /// How many bytes the coroutine that waits lacks, at most as many as are read at once;
+    /// nothing if that is little.
+    #[inline]
+    pub fn missing(&self) -> Option<usize> {
+        let missing = self.expected.get().saturating_sub(self.buffer.len());
+        (missing >= MUCH).then_some(missing.min(MAX_READ))
     }
 
     /// Adds what a transport has received; `fed` tells those who wait.

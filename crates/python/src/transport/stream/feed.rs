@@ -3,6 +3,10 @@
 //! What asyncio's `StreamReaderProtocol.data_received()` does, done here: for a protocol
 //! and a reader of ours, as long as no program has replaced one of the methods on the way.
 //! Whether that holds is asked at each read.
+//!
+//! What is small goes through the loop's hot buffer. Where much is to come, because a
+//! coroutine waits for so much or because the last read was large, the reader's own memory
+//! is filled.
 
 use crate::ffi::{Py, PyResult};
 use crate::streams::{NativeStreamReader, NativeStreamReaderProtocol};
@@ -45,7 +49,7 @@ impl Py<StreamTransport> {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
-        if let Some(room) = self.intake.large_room(fd)
+        if let Some(room) = reader.missing().or_else(|| self.intake.large_room(fd))
             && let Some(received) =
                 reader.append_with(room, |data| self.intake.receive_behind(fd, data))
         {
