@@ -215,6 +215,32 @@ class NativeQueue(asyncio.Queue[_T]):
     _is_shutdown: bool
     _loop: asyncio.AbstractEventLoop | None
 
+@disjoint_base
+class NativeStreamReader(asyncio.StreamReader):
+    _buffer: bytearray
+    _limit: int
+    _eof: bool
+    _paused: bool
+    _loop: asyncio.AbstractEventLoop
+    _waiter: asyncio.Future[None] | None
+    _exception: BaseException | None
+    _transport: asyncio.BaseTransport | None
+
+@disjoint_base
+class NativeStreamReaderProtocol(asyncio.StreamReaderProtocol):
+    _loop: asyncio.AbstractEventLoop
+    _stream_reader_wr: Any
+    _paused: bool
+    _connection_lost: bool
+    _drain_waiters: Any
+
+@disjoint_base
+class NativeStreamWriter(asyncio.StreamWriter):
+    _transport: Any
+    _protocol: Any
+    _reader: asyncio.StreamReader | None
+    _loop: asyncio.AbstractEventLoop
+
 def _set_task_stand_in(class_: type, /) -> None: ...
 def _track_origins(tracked: bool, /) -> None: ...
 def _forget_running_loop(*args: Any) -> None: ...

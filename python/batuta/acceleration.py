@@ -1,8 +1,8 @@
 """The native classes and functions in the places where asyncio keeps its own, and back.
 
 What is replaced: in `asyncio` and all its modules, each name of the table `natives`, but `Future`,
-if it is bound to asyncio's own class or function. `Task` is replaced by a stand-in, everything
-else by the native class or function itself.
+if it is bound to asyncio's own class or function. `Task` and `StreamReader` are replaced by a
+stand-in, everything else by the native class or function itself.
 
 `Future` stays: native futures and tasks are instances of asyncio's own class, which a class of
 ours in its place could say of futures made before, and of tasks, only with an `isinstance` written
@@ -29,7 +29,7 @@ from types import (
 )
 from typing import Any, Final
 
-from batuta import _batuta
+from batuta import _batuta, streaming
 from batuta.natives import NATIVE
 from batuta.stand_in import StandInType
 
@@ -71,7 +71,29 @@ def _take_functions() -> None:
 _take_functions()
 _batuta._set_task_stand_in(Task)
 
-_REPLACEMENTS: Final[dict[str, Any]] = {**NATIVE, "Task": Task}
+
+class _StreamReaderType(StandInType):
+    def __call__(cls, *args: Any, **keywords: Any) -> streaming.StreamReader:
+        return streaming.StreamReader(*args, **keywords)
+
+
+class StreamReader(streaming.StreamReader, metaclass=_StreamReaderType):
+    """What stands in for `asyncio.StreamReader`: calling it makes a native reader.
+
+    asyncio's `StreamWriter` refuses a reader that is no instance of what has this name; so it
+    accepts every reader, those made before as well. As a base class it is the native one.
+    """
+
+    _base = streaming.StreamReader
+    _accepted = (asyncio.StreamReader,)
+    __signature__ = inspect.signature(asyncio.StreamReader)
+
+    def __new__(cls, *_: Any, **__: Any) -> streaming.StreamReader:  # type: ignore[misc]
+        """Make one without `__init__`, for who calls `asyncio.StreamReader.__new__`."""
+        return streaming.StreamReader.__new__(streaming.StreamReader)
+
+
+_REPLACEMENTS: Final[dict[str, Any]] = {**NATIVE, "Task": Task, "StreamReader": StreamReader}
 del _REPLACEMENTS["Future"]
 
 

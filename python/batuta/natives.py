@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import Any, Final
 
-from batuta import _batuta, locks, queues, taskgroups, timeouts
+from batuta import _batuta, locks, queues, streaming, taskgroups, timeouts
 
 NATIVE: Final[dict[str, Any]] = {
     "Barrier": locks.Barrier,
@@ -22,11 +22,18 @@ NATIVE: Final[dict[str, Any]] = {
     "PriorityQueue": queues.PriorityQueue,
     "Queue": queues.Queue,
     "Semaphore": locks.Semaphore,
+    "StreamReader": streaming.StreamReader,
+    "StreamReaderProtocol": streaming.StreamReaderProtocol,
+    "StreamWriter": streaming.StreamWriter,
     "Task": _batuta.Task,
     "TaskGroup": taskgroups.TaskGroup,
     "Timeout": timeouts.Timeout,
     "gather": _batuta.gather,
+    "open_connection": streaming.open_connection,
+    "open_unix_connection": streaming.open_unix_connection,
     "sleep": _batuta.sleep,
+    "start_server": streaming.start_server,
+    "start_unix_server": streaming.start_unix_server,
     "timeout": timeouts.timeout,
     "timeout_at": timeouts.timeout_at,
     "wait": _batuta.wait,

@@ -8,10 +8,12 @@
 //! Threads: everything belongs to the thread that runs the loop, except
 //! [`waker::Waker::wake`], which any thread may call.
 
+pub mod bytes;
 pub mod clock;
 pub mod driver;
 pub mod ready;
 pub mod registry;
+pub mod search;
 pub mod signals;
 pub mod timers;
 pub mod turn;

@@ -14,6 +14,7 @@ mod ffi;
 mod future;
 mod handle;
 mod sock;
+mod streams;
 mod sync;
 mod task;
 mod transport;
@@ -81,6 +82,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<coroutine::Coroutine<sock::SockOp>>(None)?)?;
     sync::load(|name, class| add(module, name, class))?;
+    streams::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
     #[cfg(not(Py_3_14))]

@@ -57,6 +57,26 @@ pub fn index_error_class() -> &'static Obj {
     builtin(&raw const py::PyExc_IndexError)
 }
 
+/// `AssertionError`.
+pub fn assertion_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_AssertionError)
+}
+
+/// `NotImplementedError`.
+pub fn not_implemented_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_NotImplementedError)
+}
+
+/// `ConnectionResetError`.
+pub fn connection_reset_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_ConnectionResetError)
+}
+
+/// `StopAsyncIteration`.
+pub fn stop_async_iteration_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_StopAsyncIteration)
+}
+
 /// Warns of a resource that nobody has closed, `source`.
 pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
     // SAFETY: the format takes one object, which is alive.

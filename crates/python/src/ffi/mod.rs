@@ -24,6 +24,7 @@ pub mod audit;
 mod awaiting;
 mod base;
 pub mod buffer;
+mod bytearray;
 pub mod call;
 pub mod context;
 pub mod convert;
@@ -51,6 +52,7 @@ pub mod text;
 pub mod thread_state;
 #[cfg(not(Py_3_14))]
 mod trash;
+mod weak;
 
 pub use args::Args;
 pub use error::{PyResult, Raised};

@@ -24,13 +24,13 @@ mod binding;
 mod condition;
 mod deque;
 mod event;
-mod hooks;
+pub mod hooks;
 mod lock;
 mod lookups;
 mod number;
 mod queue;
 mod semaphore;
-mod waiter;
+pub mod waiter;
 
 use std::ffi::CStr;
 
@@ -39,6 +39,7 @@ use crate::ffi::native::define;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult};
 
 pub use condition::NativeCondition;
+pub use deque::Deque;
 pub use event::NativeEvent;
 pub use lock::NativeLock;
 pub use queue::NativeQueue;

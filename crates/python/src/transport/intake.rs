@@ -17,6 +17,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
 use batuta_engine::driver::Readiness;
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
 use rustix::net::{RecvFlags, recv};
@@ -87,6 +88,15 @@ impl Source {
                 recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| count)
             }
             Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| filled.len()),
+        }
+    }
+
+    fn read_behind(self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<usize, Errno> {
+        match self {
+            Self::Tcp | Self::Socket => {
+                recv(fd, spare_capacity(data), RecvFlags::DONTWAIT).map(|(count, _)| count)
+            }
+            Self::Pipe | Self::Other => read(fd, spare_capacity(data)),
         }
     }
 }
@@ -183,18 +193,23 @@ impl Intake {
         }
     }
 
+    /// After a large read: how much to receive at once, if that is much again.
+    #[inline]
+    pub fn large_room(&self, fd: BorrowedFd<'_>) -> Option<usize> {
+        if !self.large_reads.get() {
+            return None;
+        }
+        let waiting = usize::try_from(ioctl_fionread(fd).ok()?).ok()?;
+        (waiting >= LARGE_READ).then_some(waiting.min(MAX_READ))
+    }
+
     /// Reads once, into a new `bytes` object.
     pub fn receive(
         &self,
         event_loop: &NativeLoop,
         fd: BorrowedFd<'_>,
     ) -> PyResult<Result<Obj, NoData>> {
-        if self.large_reads.get()
-            && let Ok(waiting) = ioctl_fionread(fd)
-            && let Ok(waiting) = usize::try_from(waiting)
-            && waiting >= LARGE_READ
-        {
-            let room = waiting.min(MAX_READ);
+        if let Some(room) = self.large_room(fd) {
             return bytes_filled(room, |place| {
                 self.classify(fd, self.source.read_uninit(fd, place), room)
             });
@@ -206,6 +221,29 @@ impl Intake {
                 Err(no_data) => Ok(Err(no_data)),
             }
         })
+    }
+
+    /// Reads once and lends what came to `take`, which runs no Python code.
+    #[inline]
+    pub fn receive_copied(
+        &self,
+        event_loop: &NativeLoop,
+        fd: BorrowedFd<'_>,
+        take: impl FnOnce(&[u8]) -> PyResult<()>,
+    ) -> PyResult<Result<(), NoData>> {
+        event_loop.with_read_buffer(MAX_READ, |buffer| {
+            let result = self.source.read(fd, buffer);
+            match self.classify(fd, result, buffer.len()) {
+                Ok(count) => take(buffer.get(..count).unwrap_or_default()).map(Ok),
+                Err(no_data) => Ok(Err(no_data)),
+            }
+        })
+    }
+
+    /// Reads once, behind what a vector holds, as much as it has room for.
+    pub fn receive_behind(&self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<(), NoData> {
+        let room = data.capacity() - data.len();
+        self.classify(fd, self.source.read_behind(fd, data), room).map(drop)
     }
 
     /// Reads once, into a place that somebody else supplies; says how much.

@@ -8,9 +8,11 @@
 //! costs no system call.
 //!
 //! Files: this one makes the transport and answers questions; `accept` is where
-//! servers get theirs, `read` the way in, `write` the way out.
+//! servers get theirs, `read` the way in, `feed` the same for native stream readers,
+//! `write` the way out.
 
 mod accept;
+mod feed;
 mod read;
 mod write;
 
@@ -23,6 +25,7 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::streams::NativeStreamReaderProtocol;
 
 use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, Transport};
@@ -42,12 +45,16 @@ pub struct StreamTransport {
     intake: Intake,
     /// The protocol is a `BufferedProtocol`.
     buffered_protocol: Cell<bool>,
+    /// The protocol is a native `StreamReaderProtocol`.
+    stream_protocol: Cell<bool>,
     /// The protocol has been told of the end of file and keeps the transport open.
     eof_received: Cell<bool>,
     buffer: RefCell<WriteBuffer>,
     /// The socket is full: wait for an edge before the next send.
     blocked: Cell<bool>,
     cork: Cell<Cork>,
+    /// The entry of the loop's queue during which it last wrote outside of the cork.
+    wrote_in: Cell<u64>,
     half_close: Cell<HalfClose>,
     empty_waiter: Slot,
 }
@@ -90,10 +97,12 @@ impl StreamTransport {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
             intake: Intake::new(source),
             buffered_protocol: Cell::new(false),
+            stream_protocol: Cell::new(false),
             eof_received: Cell::new(false),
             buffer: RefCell::default(),
             blocked: Cell::new(false),
             cork: Cell::new(Cork::Off),
+            wrote_in: Cell::new(0),
             half_close: Cell::new(HalfClose::No),
             empty_waiter: Slot::default(),
         })?;
@@ -154,7 +163,10 @@ impl Py<StreamTransport> {
     }
 
     fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
-        self.buffered_protocol.set(protocol.is_instance(&Asyncio::get().buffered_protocol)?);
+        let buffered = protocol.is_instance(&Asyncio::get().buffered_protocol)?;
+        let native = Py::<NativeStreamReaderProtocol>::from_instance(protocol).is_some();
+        self.buffered_protocol.set(buffered);
+        self.stream_protocol.set(native && !buffered);
         self.endpoint.set_protocol(protocol);
         Ok(())
     }

@@ -26,7 +26,11 @@ impl Py<StreamTransport> {
         if self.eof_received.get() || !self.may_read() {
             return Ok(());
         }
-        let result = self.endpoint.in_context(|| self.read_once());
+        let result = match self.fed_reader() {
+            Ok(Some(reader)) => self.endpoint.in_context(|| self.feed_once(&reader)),
+            Ok(None) => self.endpoint.in_context(|| self.read_once()),
+            Err(raised) => Err(raised),
+        };
         self.queue_read();
         result
     }
@@ -65,9 +69,19 @@ impl Py<StreamTransport> {
                     self.fatal_error(raised, "Fatal error: protocol.buffer_updated() call failed.")
                 })
             }
-            Err(NoData::Eof) => self.on_eof(&protocol),
-            Err(NoData::NotNow) => Ok(()),
-            Err(NoData::Failed(errno)) => {
+            Err(no_data) => self.received_nothing(no_data),
+        }
+    }
+
+    /// A read has brought no data.
+    pub(super) fn received_nothing(&self, no_data: NoData) -> PyResult<()> {
+        match no_data {
+            NoData::Eof => match self.endpoint.protocol() {
+                Some(protocol) => self.on_eof(&protocol),
+                None => Ok(()),
+            },
+            NoData::NotNow => Ok(()),
+            NoData::Failed(errno) => {
                 let raised = Raised::os_error(errno);
                 self.fatal_error(raised, "Fatal read error on socket transport")
             }

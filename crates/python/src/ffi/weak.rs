@@ -1,0 +1,26 @@
+//! Weak references.
+
+use std::ptr;
+
+use pyo3_ffi as py;
+
+use super::error::{PyResult, Raised};
+use super::object::Obj;
+
+impl Obj {
+    /// What a weak reference refers to, if that is alive; `self()` for anything else
+    /// that can be called.
+    #[inline]
+    pub fn weakly_held(&self) -> PyResult<Option<Obj>> {
+        // SAFETY: the object is alive, and a reference before it is asked for what it
+        // holds, which comes as a new reference or null.
+        unsafe {
+            if py::PyWeakref_CheckRef(self.as_ptr()) == 0 {
+                return Ok(self.call0()?.non_none().cloned());
+            }
+            let mut held = ptr::null_mut();
+            Raised::check(py::compat::PyWeakref_GetRef(self.as_ptr(), &raw mut held))?;
+            if held.is_null() { Ok(None) } else { Obj::from_new(held).map(Some) }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A reader's buffer, which Python code may look at.
+//!
+//! `reader._buffer` is a private name that programs and tests read, and change. So the
+//! bytes lie in Rust memory until somebody asks for them: then they move to a
+//! bytearray, which is used from then on. Once that is empty and nobody else holds it,
+//! bytes lie in Rust memory again.
+//!
+//! Invariant: no borrow lasts across anything that may run Python code.
+
+use std::cell::RefCell;
+
+use batuta_engine::bytes::ByteQueue;
+
+use crate::ffi::{Obj, PyResult, Raised, Visitor};
+
+/// Where the bytes lie.
+#[derive(Debug)]
+enum Place {
+    Own(ByteQueue),
+    /// A bytearray.
+    Python(Obj),
+}
+
+/// What has been received and not been read.
+#[derive(Debug)]
+pub struct Buffer(RefCell<Place>);
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self(RefCell::new(Place::Own(ByteQueue::default())))
+    }
+}
+
+impl Buffer {
+    /// The bytearray, if it is in use.
+    fn python(&self) -> Option<Obj> {
+        match &*self.0.borrow() {
+            Place::Python(array) => Some(array.clone()),
+            Place::Own(_) => None,
+        }
+    }
+
+    /// Looks at the bytes. `look` runs no Python code.
+    #[inline]
+    pub fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+        match &*self.0.borrow() {
+            Place::Own(bytes) => look(bytes.as_slice()),
+            Place::Python(array) => array.with_bytearray(look),
+        }
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.with(<[u8]>::len)
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Goes back to Rust memory if nobody would notice.
+    #[cold]
+    fn return_if_unseen(&self) {
+        let Some(array) = self.python() else { return };
+        // One reference is ours, one is this function's.
+        let unseen = array.is_exact_bytearray() && array.reference_count() == 2;
+        if unseen && array.with_bytearray(<[u8]>::is_empty) {
+            let former = self.0.replace(Place::Own(ByteQueue::default()));
+            drop(former);
+        }
+    }
+
+    /// Adds bytes at the end. A bytearray that is exported cannot grow: `BufferError`.
+    #[inline]
+    pub fn append(&self, data: &[u8]) -> PyResult<()> {
+        if let Place::Own(bytes) = &mut *self.0.borrow_mut() {
+            bytes.append(data);
+            return Ok(());
+        }
+        self.append_elsewhere(data)
+    }
+
+    #[cold]
+    fn append_elsewhere(&self, data: &[u8]) -> PyResult<()> {
+        self.return_if_unseen();
+        match self.python() {
+            Some(array) => array.bytearray_append(data),
+            None => self.append(data),
+        }
+    }
+
+    /// Makes room for `count` bytes in all, which are expected.
+    #[inline]
+    pub fn expect(&self, count: usize) {
+        if let Place::Own(bytes) = &mut *self.0.borrow_mut() {
+            bytes.expect(count);
+        }
+    }
+
+    /// Has `fill` add bytes at the end of a vector that has room for `room` of them,
+    /// unless the bytes lie in a bytearray. `fill` runs no Python code.
+    pub fn append_with<R>(&self, room: usize, fill: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+        self.return_if_unseen();
+        match &mut *self.0.borrow_mut() {
+            Place::Own(bytes) => Some(bytes.append_with(room, fill)),
+            Place::Python(_) => None,
+        }
+    }
+
+    /// Takes `count` bytes from the front, or all if there are fewer, as `bytes`.
+    #[inline]
+    pub fn take(&self, count: usize) -> PyResult<Obj> {
+        let taken = self.with(|bytes| Obj::bytes(bytes.get(..count).unwrap_or(bytes)))?;
+        self.consume(count)?;
+        Ok(taken)
+    }
+
+    /// Takes all bytes.
+    pub fn take_all(&self) -> PyResult<Obj> {
+        self.take(usize::MAX)
+    }
+
+    /// Takes `count` bytes from the front away, or all if there are fewer.
+    #[inline]
+    pub fn consume(&self, count: usize) -> PyResult<()> {
+        if let Place::Own(bytes) = &mut *self.0.borrow_mut() {
+            bytes.consume(count);
+            return Ok(());
+        }
+        self.consume_elsewhere(count)
+    }
+
+    #[cold]
+    fn consume_elsewhere(&self, count: usize) -> PyResult<()> {
+        if let Some(array) = self.python() {
+            array.delete_front(count.min(self.len()))?;
+        }
+        self.return_if_unseen();
+        Ok(())
+    }
+
+    /// The bytearray that Python code sees from now on.
+    pub fn show(&self) -> PyResult<Obj> {
+        if let Some(array) = self.python() {
+            return Ok(array);
+        }
+        let array = self.with(Obj::bytearray)?;
+        let former = self.0.replace(Place::Python(array.clone()));
+        drop(former);
+        Ok(array)
+    }
+
+    /// Uses this bytearray.
+    pub fn replace(&self, array: &Obj) -> PyResult<()> {
+        if !array.is_bytearray() {
+            let found = array.type_name();
+            return Err(Raised::type_error(&format!(
+                "the buffer of a StreamReader must be a bytearray, not '{found}'"
+            )));
+        }
+        let former = self.0.replace(Place::Python(array.clone()));
+        drop(former);
+        Ok(())
+    }
+
+    /// Shows the bytearray to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        if let Ok(place) = self.0.try_borrow()
+            && let Place::Python(array) = &*place
+        {
+            visitor.obj(array);
+        }
+    }
+
+    /// Lets go of everything.
+    pub fn clear(&self) {
+        let former = self.0.replace(Place::Own(ByteQueue::default()));
+        drop(former);
+    }
+}

@@ -1,0 +1,74 @@
+//! What this folder needs to know of the interpreter, looked up once at import.
+
+use crate::ffi::Obj;
+use crate::ffi::error::{PyResult, Raised};
+use crate::ffi::gil::Global;
+use crate::ffi::module::import;
+use crate::ffi::names::declare_names;
+
+declare_names! {
+    /// Attribute and keyword names.
+    pub struct Names {
+        _drain_helper, _maybe_resume_transport, _stream_reader, _wait_for_data, _wakeup_waiter,
+        can_write_eof, data_received, default, exception, extend, feed_data, find, get_extra_info, is_closing,
+        n, name, pause_reading, read, reader, readline, readuntil, resume_reading, separator,
+        write, write_eof, writelines,
+    }
+}
+
+/// The interpreter's modules.
+#[derive(Debug)]
+pub struct Lookups {
+    /// Interned names.
+    pub names: Names,
+    /// `asyncio.StreamReader`.
+    pub reader: Obj,
+    /// `asyncio.StreamReaderProtocol`.
+    pub protocol: Obj,
+    /// `asyncio.StreamWriter`.
+    pub writer: Obj,
+    /// `asyncio.IncompleteReadError`.
+    pub incomplete_read: Obj,
+    /// `asyncio.LimitOverrunError`.
+    pub limit_overrun: Obj,
+}
+
+static LOOKUPS: Global<Lookups> = Global::new();
+
+impl Lookups {
+    /// Looks everything up.
+    pub fn load() -> PyResult<()> {
+        let streams = import(c"asyncio.streams")?;
+        let exceptions = import(c"asyncio.exceptions")?;
+        LOOKUPS.set(Self {
+            names: Names::intern()?,
+            reader: streams.attr(c"StreamReader")?,
+            protocol: streams.attr(c"StreamReaderProtocol")?,
+            writer: streams.attr(c"StreamWriter")?,
+            incomplete_read: exceptions.attr(c"IncompleteReadError")?,
+            limit_overrun: exceptions.attr(c"LimitOverrunError")?,
+        });
+        Ok(())
+    }
+
+    /// The interpreter's modules.
+    #[inline]
+    pub fn get() -> &'static Self {
+        LOOKUPS.get()
+    }
+}
+
+/// The interned names.
+#[inline]
+pub fn own_names() -> &'static Names {
+    &Lookups::get().names
+}
+
+/// `raise class(first, second)`
+#[cold]
+pub fn raise2(class: &Obj, first: &Obj, second: &Obj) -> Raised {
+    match class.call2(first, second) {
+        Ok(exception) => Raised::raise(&exception),
+        Err(raised) => raised,
+    }
+}

@@ -1,0 +1,63 @@
+//! Streams: what `open_connection()` and `start_server()` give to a program.
+//!
+//! Role: the native bases of `batuta.StreamReader`, `StreamReaderProtocol` and
+//! `StreamWriter`. Each public class has one of these types first and asyncio's own
+//! class second: what runs for each message is here, what runs for each connection is
+//! inherited and works through our properties, which have the names of asyncio's private
+//! attributes.
+//!
+//! A native transport whose protocol is of ours puts what it receives into the reader's
+//! buffer itself (`transport/stream/feed.rs`); every other transport, and a program, calls
+//! `data_received()` and `feed_data()`, as with asyncio's classes. Methods that a program
+//! has replaced are called everywhere.
+//!
+//! Ownership: the writer holds reader, transport and protocol; the protocol refers to the
+//! reader weakly; the reader holds the transport, to pause it. Each waiting coroutine
+//! holds its reader or writer and its own future.
+//!
+//! Invariant: no borrow of a buffer lasts across anything that may run Python code.
+//!
+//! Thread: that of the loop, as asyncio demands of its users.
+
+mod buffer;
+mod lookups;
+mod protocol;
+mod reader;
+mod writer;
+
+use crate::ffi::names::Name;
+use crate::ffi::native::define;
+use crate::ffi::{Args, Obj, PyResult, Raised};
+
+pub use protocol::NativeStreamReaderProtocol;
+pub use reader::NativeStreamReader;
+pub use writer::NativeStreamWriter;
+
+/// Makes the classes.
+pub fn load(add: impl Fn(&'static std::ffi::CStr, &Obj) -> PyResult<()>) -> PyResult<()> {
+    lookups::Lookups::load()?;
+    add(c"NativeStreamReader", &reader::prepare(define::<NativeStreamReader>(None)?)?)?;
+    let protocol = protocol::prepare(define::<NativeStreamReaderProtocol>(None)?)?;
+    add(c"NativeStreamReaderProtocol", &protocol)?;
+    add(c"NativeStreamWriter", &writer::prepare(define::<NativeStreamWriter>(None)?)?)
+}
+
+/// The one argument that a method takes, by place or by name.
+#[inline]
+fn one_argument<'a>(function: &str, args: &Args<'a>, name: &Name) -> PyResult<&'a Obj> {
+    if let [only] = args.positional()
+        && !args.has_keywords()
+    {
+        return Ok(only);
+    }
+    let [only] = args.bind(function, 0, [name])?;
+    only.ok_or_else(|| {
+        let name = name.as_obj().to_string_lossy().unwrap_or_else(|raised| {
+            raised.clear();
+            String::new()
+        });
+        Raised::type_error(&format!(
+            "{function}() missing 1 required positional argument: '{name}'"
+        ))
+    })
+}

@@ -1,0 +1,232 @@
+"""Several small writes of one step of a task, or of one callback, leave together at its end.
+
+Where they leave is Batuta's own; that they leave, in order, and are not lost, holds on both loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from contract.support import (
+    Recorder,
+    both_kinds,
+    connected,
+    raw_pair,
+    receive,
+    receive_all,
+    turns,
+    until,
+)
+from loops import STOCK, Report, Run, load
+
+
+def there(peer: socket.socket) -> bytes:
+    """What has arrived so far; over loopback what was sent is there at once."""
+    try:
+        return peer.recv(1 << 20)
+    except BlockingIOError:
+        return b""
+
+
+def is_stock(run: Run) -> bool:
+    return run.factory is load(STOCK)
+
+
+@both_kinds
+def test_the_first_write_leaves_at_once_and_the_others_at_the_end(run: Run, kind: str) -> None:
+    async def main() -> None:
+        async with connected(kind, Recorder) as (transport, _, peer):
+            for _ in range(3):
+                await asyncio.sleep(0)
+                for piece in (b"one ", b"two ", bytearray(b"three ")):
+                    transport.write(piece)
+                piece[:] = b"spoilt"
+                now = there(peer)
+                assert now == (b"one two three " if is_stock(run) else b"one ")
+                await asyncio.sleep(0)
+                assert now + there(peer) == b"one two three "
+
+    run(main)
+
+
+def test_a_callback_is_a_step_of_its_own(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+            loop, seen = asyncio.get_running_loop(), []
+
+            def writes(*pieces: bytes) -> None:
+                for piece in pieces:
+                    transport.write(piece)
+                seen.append(there(peer))
+
+            loop.call_soon(writes, b"a", b"b")
+            loop.call_soon(writes, b"c")
+            loop.call_later(0, writes, b"d")
+            await until(lambda: len(seen) == 3)
+            assert b"".join(seen) + there(peer) == b"abcd"
+            if not is_stock(run):
+                assert seen == [b"a", b"bc", b"d"]
+
+    run(main)
+
+
+@both_kinds
+def test_order_is_kept_whatever_is_mixed(run: Run, kind: str) -> None:
+    async def main() -> None:
+        async with connected(kind, Recorder) as (transport, _, peer):
+            expected = bytearray()
+            for step in range(200):
+                for index in range(step % 7):
+                    size = (1, 10, 5000, 17_000, 100_000)[(step * 7 + index) % 5]
+                    piece = bytes([step % 251]) * size
+                    if (step + index) % 4 == 3:
+                        transport.writelines([piece[: size // 2], piece[size // 2 :]])
+                    else:
+                        transport.write(piece)
+                    expected += piece
+                if step % 3 == 0:
+                    assert await receive(peer, len(expected)) == expected
+                    expected.clear()
+            assert await receive(peer, len(expected)) == expected
+
+    run(main)
+
+
+def test_more_than_a_little_is_not_held(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+            transport.write(b"x")
+            transport.write(bytes(20_000))
+            got = b""
+            while piece := there(peer):
+                got += piece
+            assert len(got) == 20_001
+
+    run(main)
+
+
+@both_kinds
+def test_close_sends_what_is_held(run: Run, kind: str) -> None:
+    async def main() -> None:
+        async with connected(kind, Recorder) as (transport, _, peer):
+            transport.write(b"one ")
+            transport.write(b"two")
+            transport.close()
+            assert await receive_all(peer) == b"one two"
+
+    run(main)
+
+
+@both_kinds
+def test_the_end_of_file_comes_behind_what_is_held(run: Run, kind: str) -> None:
+    async def main() -> None:
+        async with connected(kind, Recorder) as (transport, _, peer):
+            transport.write(b"one ")
+            transport.write(b"two")
+            transport.write_eof()
+            assert await receive_all(peer) == b"one two"
+
+    run(main)
+
+
+def test_what_is_held_leaves_when_the_callback_fails(run: Run) -> None:
+    reports: list[Report] = []
+
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+
+            def fails() -> None:
+                transport.write(b"one ")
+                transport.write(b"two")
+                raise LookupError
+
+            asyncio.get_running_loop().call_soon(fails)
+            await turns(2)
+            assert await receive(peer, 7) == b"one two"
+
+    run(main, reports=reports)
+    assert [type(report["exception"]) for report in reports] == [LookupError]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_is_held_leaves_when_the_loop_is_left(run: Run, error: type[BaseException]) -> None:
+    loop = run.factory()
+    near, peer = raw_pair("tcp")
+    transport: Any
+    transport, _ = loop.run_until_complete(loop.create_connection(Recorder, sock=near))
+
+    async def leaves() -> None:
+        transport.write(b"one ")
+        transport.write(b"two")
+        raise error
+
+    task = loop.create_task(leaves())
+    with pytest.raises(error):
+        loop.run_until_complete(task)
+    assert there(peer) == b"one two"
+    # Between two runs of the loop there is no end of a step to wait for.
+    transport.write(b"three ")
+    transport.write(b"four")
+    assert there(peer) == b"three four"
+    transport.abort()
+    loop.run_until_complete(turns(3))
+    loop.close()
+    peer.close()
+
+
+def test_one_connections_data_for_another_one(run: Run) -> None:
+    """A proxy: the protocol of one connection writes to another."""
+
+    class Proxy(asyncio.Protocol):
+        other: Any
+
+        def data_received(self, data: bytes) -> None:
+            for byte in data:
+                self.other.write(bytes([byte]))
+
+    async def main() -> None:
+        async with (
+            connected("tcp", Proxy) as (_, proxy, left),
+            connected("tcp", Recorder) as (transport, _, right),
+        ):
+            proxy.other = transport
+            for _ in range(10):
+                left.send(b"some data")
+                assert await receive(right, 9) == b"some data"
+
+    run(main)
+
+
+def test_an_abort_loses_no_order_and_writes_nothing_late(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, protocol, peer):
+            transport.write(b"one ")
+            transport.write(b"two")
+            transport.abort()
+            transport.write(b"late")
+            await until(lambda: protocol.lost)
+            got = b""
+            try:
+                got = await receive_all(peer)
+            except ConnectionResetError:
+                pass
+            assert b"one two".startswith(got)
+
+    run(main)
+
+
+def test_water_marks_count_what_is_held(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, protocol, peer):
+            transport.set_write_buffer_limits(high=0)
+            for _ in range(5):
+                transport.write(b"x" * 1000)
+            assert transport.get_write_buffer_size() == 0
+            assert await receive(peer, 5000) == b"x" * 5000
+            assert protocol.events == ["connection_made"]
+
+    run(main)
