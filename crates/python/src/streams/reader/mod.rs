@@ -35,7 +35,7 @@ use super::one_argument;
 pub(super) use steps::prepare;
 
 /// So many bytes, that are still to come, are worth a read into the reader's own memory.
-const MUCH: usize = 8 * 1024;
+const MUCH: usize = 32 * 1024;
 
 /// A stream's receiving end.
 #[derive(Debug, Default)]
