@@ -8,7 +8,7 @@
 use std::ffi::CStr;
 
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::module::import;
+use crate::ffi::module::{import, is_finalizing};
 use crate::ffi::native::{AwaitFn, CallFn, ReprFn, SendFn, TypeCell, sent_or_stop};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
@@ -111,7 +111,11 @@ impl<R: Routine> NativeType for Coroutine<R> {
     }
 }
 
-/// What `batuta.frames` knows of a coroutine.
+/// What `batuta.frames` knows of a coroutine; nothing at the end of the interpreter, which
+/// imports no more.
 fn model(what: &CStr, coroutine: &Obj) -> PyResult<Obj> {
+    if is_finalizing() {
+        return Ok(Obj::none());
+    }
     import(c"batuta.frames")?.attr(what)?.call1(coroutine)
 }
