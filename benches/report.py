@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from benches.contestants import BASELINE, CONTESTANTS, SUBJECTS
-from benches.drivers import FIGURES, Figure
+from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS
+from benches.figures import FIGURES, Figure
 from benches.runner import RowResult
 from benches.stats import Summary, geometric_mean, times_better, within_noise
 
@@ -44,16 +44,26 @@ class Report:
         }
 
     def to_markdown(self) -> str:
-        groups = dict.fromkeys(result.row.group for result in self.results)
         parts = [self._conditions()]
-        for group in groups:
-            results = [result for result in self.results if result.row.group == group]
-            parts.append(f"## {group.capitalize()}")
-            for figure in FIGURES[group]:
-                parts.append(f"### {figure.title}\n\n{self._table(figure, results)}")
-            parts.append(self._verdict(FIGURES[group][0], results))
-            parts.append(self._remarks(results))
+        for group in dict.fromkeys(result.row.group for result in self.results):
+            parts += self.group(group)
         return "\n\n".join(part for part in parts if part) + "\n"
+
+    def group(self, group: str) -> list[str]:
+        """The sections of one group: a table for each figure, the verdict, the remarks."""
+        results = [result for result in self.results if result.row.group == group]
+        figures = FIGURES[results[0].row.kind]
+        parts = [f"## {heading(group)}"]
+        for figure in figures:
+            shown = [
+                result
+                for result in results
+                if figure.shown
+                and (not figure.latency or getattr(result.row, "shows_latency", False))
+            ]
+            if shown:
+                parts.append(f"### {figure.title}\n\n{self._table(figure, shown)}")
+        return [*parts, self._verdict(figures[0], results), self._remarks(results)]
 
     def _conditions(self) -> str:
         machine = self.machine
@@ -93,17 +103,30 @@ class Report:
     def _table(self, figure: Figure, results: Sequence[RowResult]) -> str:
         rivals = self._rivals() if figure.compared else []
         subjects = self._subjects() if rivals else []
-        head = ["row", *self.loops, *(f"{subject} against the best rival" for subject in subjects)]
+        # The limit has a column where at least one of the rows has such a limit.
+        limited = any(LIMIT in result.identities for result in results)
+        loops = [loop for loop in self.loops if loop != LIMIT or limited]
+        distances = self._subjects() if limited and figure is FIGURES["echo"][0] else []
+        head = [
+            "row",
+            *loops,
+            *(f"{subject} against the best rival" for subject in subjects),
+            *(f"{subject} to the limit" for subject in distances),
+        ]
         lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
         for result in results:
             name = f"`{result.row.name}`" + (" †" if result.marked else "")
             cells = [f"{name} {result.row.about}"]
-            summaries = {loop: result.summary(loop, figure.key) for loop in self.loops}
-            found = [summary.median for summary in summaries.values() if summary]
+            summaries = {loop: result.summary(loop, figure.key) for loop in loops}
+            found = [one.median for loop, one in summaries.items() if one and loop != LIMIT]
             best = (max if figure.higher_is_better else min)(found, default=None)
             for loop, summary in summaries.items():
-                cells.append(_cell(figure, summary, summaries.get(BASELINE), best, loop))
+                if summary is None:
+                    cells.append(_empty_cell(result, loop))
+                else:
+                    cells.append(_cell(figure, summary, summaries.get(BASELINE), best, loop))
             cells += [_against(figure, summaries, subject, rivals) for subject in subjects]
+            cells += [_distance(summaries, subject) for subject in distances]
             lines.append(_line(cells))
         return "\n".join(lines)
 
@@ -150,6 +173,8 @@ class Report:
     def _remarks(self, results: Sequence[RowResult]) -> str:
         lines = []
         for result in results:
+            if result.skipped:
+                lines.append(f"- `{result.row.name}` was not measured: {result.skipped}")
             for loop, why in result.failures.items():
                 lines.append(f"- {loop} failed on `{result.row.name}`: {_shortened(why)}")
             for loop, remarks in result.remarks().items():
@@ -172,19 +197,39 @@ class Report:
 Summaries = dict[str, Summary | None]
 
 
+def heading(group: str) -> str:
+    return {"tls": "TLS", "unix, udp, pipes": "Unix sockets, UDP, pipes"}.get(
+        group, group.capitalize()
+    )
+
+
+def _empty_cell(result: RowResult, loop: str) -> str:
+    """Why there is no figure, in as many words as a cell has room for; the remarks say more."""
+    if result.skipped:
+        return "not measured"
+    if loop not in result.failures:
+        return "-"
+    why = result.failures[loop]
+    return "not supported" if "NotImplementedError" in why else "failed"
+
+
+def _distance(summaries: Summaries, subject: str) -> str:
+    """How many times the cost of the plain epoll server."""
+    own, limit = summaries.get(subject), summaries.get(LIMIT)
+    return f"{own.median / limit.median:.2f}x" if own and limit and limit.median else "-"
+
+
 def _cell(
-    figure: Figure, summary: Summary | None, stock: Summary | None, best: float | None, loop: str
+    figure: Figure, summary: Summary, stock: Summary | None, best: float | None, loop: str
 ) -> str:
     """Median, spread, and how many times better than stock."""
-    if summary is None:
-        return "failed"
     text = f"{summary.median:,.{figure.digits}f}"
-    if figure.compared and summary.median == best:
+    if figure.compared and loop != LIMIT and summary.median == best:
         text = f"**{text}**"
     text += f" ±{summary.spread / 2:.0%}"
     if summary.spread > WIDE_SPREAD:
         text += " ~"
-    if figure.compared and stock and loop != BASELINE:
+    if figure.compared and stock and loop not in (BASELINE, LIMIT):
         ratio = times_better(summary, stock, higher_is_better=figure.higher_is_better)
         text += f" ({ratio:.2f}x)"
     return text

@@ -16,9 +16,12 @@ from typing import Any
 
 from benches.child import WorkerFailed
 from benches.contestants import Contestant
-from benches.drivers import FIGURES, Driver, Sample, Settings, driver_for
+from benches.drivers import Driver, driver_for, takes_part
+from benches.figures import FIGURES, Sample
 from benches.load import LoadFailed
+from benches.peers import Missing, Peers
 from benches.rows import Row
+from benches.settings import Settings
 from benches.stats import Summary, summarize
 
 Say = Callable[[str], None]
@@ -42,6 +45,8 @@ class RowResult:
     row: Row
     rounds: list[Round] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    skipped: str | None = None
+    """Why nobody could run it: what it needs beside the loops is not there."""
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
     wanted: int = 0
 
@@ -78,13 +83,14 @@ class RowResult:
             "name": self.row.name,
             "group": self.row.group,
             "about": self.row.about,
+            "skipped": self.skipped,
             "failures": self.failures,
             "identities": self.identities,
             "disturbed_rounds_used": self.marked,
             "summary": {
                 loop: {
                     figure.key: vars(summary)
-                    for figure in FIGURES[self.row.group]
+                    for figure in FIGURES[self.row.kind]
                     if (summary := self.summary(loop, figure.key))
                 }
                 for loop in loops
@@ -101,11 +107,16 @@ def run_row(
     settings: Settings,
     say: Say,
     seed: int = 1,
+    peers: Peers | None = None,
 ) -> RowResult:
-    """Measure one row on every entrant (name to contestant and interpreter)."""
+    """Measure one row on every entrant (name to contestant and interpreter).
+
+    `peers` keeps servers that client rows talk to for the rows that follow.
+    """
     result = RowResult(row, wanted=settings.rounds)
     order = random.Random(f"{seed} {row.name}")
     with contextlib.ExitStack() as stack:
+        peers = peers or stack.enter_context(Peers(settings.client_core))
         drivers: dict[str, Driver] = {}
 
         def attempt(loop: str, work: Callable[[], Any]) -> Any:
@@ -119,11 +130,20 @@ def run_row(
                 return None
 
         for loop, (contestant, python) in entrants.items():
+            if not takes_part(row, contestant):
+                continue
 
             def start(contestant: Contestant = contestant, python: Path = python) -> Driver:
-                return stack.enter_context(driver_for(row, contestant, python, settings))
+                driver = driver_for(row, contestant, python, settings, peers)
+                return stack.enter_context(driver)
 
-            if driver := attempt(loop, start):
+            try:
+                driver = attempt(loop, start)
+            except Missing as lack:
+                result.skipped = str(lack)
+                say(f"  {row.name} is left out: {lack}")
+                return result
+            if driver:
                 drivers[loop] = driver
                 result.identities[loop] = driver.identity
         for loop, driver in list(drivers.items()):

@@ -193,7 +193,9 @@ impl Connection {
         stream.set_read_timeout(Some(crate::run::DRAIN))?;
         stream.shutdown(std::net::Shutdown::Write)?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        stream.read_to_string(&mut answer).map_err(|error| {
+            io::Error::other(format!("the server did not answer the end of an upload: {error}"))
+        })?;
         if answer.trim().parse() == Ok(sent) {
             return Ok(());
         }
