@@ -51,11 +51,11 @@ conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_ta
 	@tools/setup.sh
 	@$(VENV)/bin/python -m tests.conformance $(or $(strip $(ARGS)),--all)
 
-bench: ## measure against other event loops, side by side; ONLY=echo_64,timers for a few rows
+bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@$(VENV)/bin/python -m benches $(if $(ONLY),--only $(ONLY),--page docs/benchmarks) $(ARGS)
 
-bench-quick: ## the same with little work per row: a first look, nothing to quote
+bench-quick: ## a few rows with little work in about three minutes: a first look, nothing to quote
 	@tools/setup.sh bench
 	@$(VENV)/bin/python -m benches --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benches import machine
+from benches import machine, page
 from benches.child import Worker, WorkerFailed
 from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS, Contestant
 from benches.environments import NotInstallable, python_for
@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--json", type=Path, metavar="OUT", help="write everything measured here")
     parse.add_argument("--markdown", type=Path, metavar="OUT", help="write the report here as well")
+    parse.add_argument(
+        "--page", type=Path, metavar="DIR", help="write the results page and its charts there"
+    )
     parse.add_argument("--list", action="store_true", help="name the rows and end")
     return parse
 
@@ -148,6 +151,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = select(options.only, max(tier, Tier.USUAL) if options.only else tier)
     except ValueError as problem:
         parse.error(str(problem))
+    if options.page and (options.only or options.quick):
+        parse.error(
+            "--page shows all rows, measured in full; parts of a run, each with its --json, are "
+            "put together by `python -m benches.page`"
+        )
     if unknown := [name for name in options.loops if name not in CONTESTANTS]:
         parse.error(f"no loop is called {', '.join(unknown)}; there are: {', '.join(CONTESTANTS)}")
     names = list(dict.fromkeys(options.loops))
@@ -181,6 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
+    if options.page:
+        say(f"{page.write(report, options.page)} is written")
     own = {BASELINE, *SUBJECTS}
     failed = any(own & result.failures.keys() for result in results)
     return 1 if failed or own & absent.keys() else 0

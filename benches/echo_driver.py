@@ -25,7 +25,7 @@ class EchoDriver:
     ) -> None:
         self._row = row
         self._settings = settings
-        self._scratch = tempfile.TemporaryDirectory(prefix="bench")
+        self._scratch = tempfile.TemporaryDirectory(prefix="batuta-bench-")
         self._folder = Path(self._scratch.name)
         try:
             self._prepare()

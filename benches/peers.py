@@ -73,7 +73,7 @@ class Peers:
     def _redis(self) -> Iterator[dict[str, Any]]:
         if not shutil.which("redis-server"):
             raise Missing("redis-server is not installed: apt-get install redis-server")
-        with tempfile.TemporaryDirectory(prefix="bench") as folder, socket.socket() as sock:
+        with tempfile.TemporaryDirectory(prefix="batuta-bench-") as folder, socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             port = sock.getsockname()[1]
             sock.close()
@@ -89,7 +89,7 @@ class Peers:
             raise Missing("postgresql is not installed: apt-get install postgresql")
         who = _unprivileged()
         # Not a folder of ours alone: PostgreSQL runs as another user when we are root.
-        folder = Path(tempfile.mkdtemp(prefix="bench"))
+        folder = Path(tempfile.mkdtemp(prefix="batuta-bench-"))
         try:
             if "user" in who:
                 os.chown(folder, who["user"], who["group"])

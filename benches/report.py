@@ -11,6 +11,9 @@ from benches.figures import FIGURES, Figure
 from benches.runner import RowResult
 from benches.stats import Summary, geometric_mean, times_better, within_noise
 
+FORMAT = 2
+"""Of the JSON."""
+
 WIDE_SPREAD = 0.10
 
 RELEASE = "release"
@@ -32,19 +35,34 @@ class Report:
     environments: dict[str, str | None]
     results: Sequence[RowResult]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, rounds: bool = True) -> dict[str, Any]:
+        """Everything; without the rounds no more than what the tables are made of."""
         return {
-            "format": 1,
+            "format": FORMAT,
             "machine": self.machine,
             "conditions": self.conditions,
             "loops": list(self.loops),
             "absent": self.absent,
             "environments": self.environments,
-            "rows": [result.to_json() for result in self.results],
+            "rows": [result.to_json(rounds) for result in self.results],
         }
 
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> Report:
+        """What `to_json` wrote, with its rounds."""
+        if written.get("format") != FORMAT:
+            raise ValueError(f"format {written.get('format')!r}, not {FORMAT}: written by another")
+        return cls(
+            machine=written["machine"],
+            conditions=written["conditions"],
+            loops=written["loops"],
+            absent=written["absent"],
+            environments=written["environments"],
+            results=[RowResult.from_json(row) for row in written["rows"]],
+        )
+
     def to_markdown(self) -> str:
-        parts = [self._conditions()]
+        parts = [self.conditions_text()]
         for group in dict.fromkeys(result.row.group for result in self.results):
             parts += self.group(group)
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -62,10 +80,10 @@ class Report:
                 and (not figure.latency or getattr(result.row, "shows_latency", False))
             ]
             if shown:
-                parts.append(f"### {figure.title}\n\n{self._table(figure, shown)}")
+                parts.append(f"### {figure.title}\n\n{self.table(figure, shown)}")
         return [*parts, self._verdict(figures[0], results), self._remarks(results)]
 
-    def _conditions(self) -> str:
+    def conditions_text(self) -> str:
         machine = self.machine
         load = " ".join(f"{one:.2f}" for one in machine["load_before"])
         place = " (virtual machine)" if machine["virtual"] else ""
@@ -100,7 +118,7 @@ class Report:
                 return " ".join(parts)
         return "**started on no row**"
 
-    def _table(self, figure: Figure, results: Sequence[RowResult]) -> str:
+    def table(self, figure: Figure, results: Sequence[RowResult]) -> str:
         rivals = self._rivals() if figure.compared else []
         subjects = self._subjects() if rivals else []
         # The limit has a column where at least one of the rows has such a limit.

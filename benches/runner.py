@@ -20,7 +20,7 @@ from benches.drivers import Driver, driver_for, takes_part
 from benches.figures import FIGURES, Sample
 from benches.load import LoadFailed
 from benches.peers import Missing, Peers
-from benches.rows import Row
+from benches.rows import ROWS, Row
 from benches.settings import Settings
 from benches.stats import Summary, summarize
 
@@ -77,8 +77,11 @@ class RowResult:
                 found.setdefault(loop, set()).update(sample.remarks)
         return {loop: sorted(remarks) for loop, remarks in found.items() if remarks}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, rounds: bool = True) -> dict[str, Any]:
         loops = list(self.identities)
+        taken = [
+            {loop: vars(sample) for loop, sample in one.samples.items()} for one in self.rounds
+        ]
         return {
             "name": self.row.name,
             "group": self.row.group,
@@ -95,10 +98,24 @@ class RowResult:
                 }
                 for loop in loops
             },
-            "rounds": [
-                {loop: vars(sample) for loop, sample in one.samples.items()} for one in self.rounds
-            ],
+            "wanted": self.wanted,
+            **({"rounds": taken} if rounds else {}),
         }
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> RowResult:
+        """What `to_json` wrote, with its rounds."""
+        return cls(
+            ROWS[written["name"]],
+            rounds=[
+                Round({loop: Sample(**sample) for loop, sample in one.items()})
+                for one in written["rounds"]
+            ],
+            failures=written["failures"],
+            skipped=written["skipped"],
+            identities=written["identities"],
+            wanted=written["wanted"],
+        )
 
 
 def run_row(

@@ -82,13 +82,12 @@ def test_the_load_generator_counts_what_a_right_echo_answers() -> None:
 
 def run_load(port: int) -> dict[str, Any]:
     return load.run(
-        "127.0.0.1",
-        port,
+        {"address": f"127.0.0.1:{port}"},
+        flags=["verify"],
         connections=1,
         size=100,
         in_flight=3,
         seconds=0.05,
         warm_up=0.01,
         server_pid=os.getpid(),
-        verify=True,
     )
