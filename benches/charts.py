@@ -141,8 +141,10 @@ def draw(bars: Bars, theme: Theme, path: Path) -> None:
                     continue
                 colour = COLOURS.get(loop, "#868e96")
                 axes.barh(at, value, height=0.86, color=colour, label=loop if row == 0 else None)
+                # A label that the line of stock would strike through stands behind it.
+                close = 1.0 - widest * 0.05 < value < 1.0
                 axes.text(
-                    value + widest * 0.006,
+                    (1.0 if close else value) + widest * 0.006,
                     at,
                     f"{value:.2f}x",
                     va="center",

@@ -66,7 +66,10 @@ class RowResult:
         if loop in self.failures:
             return None
         values = [
-            one.samples[loop].figures[figure] for one in self.used_rounds if loop in one.samples
+            one.samples[loop].figures[figure]
+            for one in self.used_rounds
+            # Not every row of a kind has every figure.
+            if loop in one.samples and figure in one.samples[loop].figures
         ]
         return summarize(values) if values else None
 

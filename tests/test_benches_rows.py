@@ -39,9 +39,6 @@ from benches.runner import RowResult, run_row
 pytestmark = pytest.mark.timeout(170)  # the first one may have to build the load generator
 
 TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.03, warm_up=0.01)
-LONGER = replace(TINY, seconds=0.4)
-"""For rows with so many connections that not each is answered within the usual window."""
-
 SERVERS = {"redis": "redis-server", "postgresql": "postgresql"}
 BATUTA = importlib.util.find_spec("batuta") is not None
 LOAD = bool(os.environ.get(load.BINARY_VARIABLE) or shutil.which("cargo", path=load.cargo_path()))
@@ -58,10 +55,23 @@ def marks(row: Row) -> list[pytest.MarkDecorator]:
     return found
 
 
+def kind_of(row: EchoRow) -> tuple[Any, ...]:
+    """What decides which code an echo row runs; sizes and numbers are all that is left."""
+    return row.server, row.place, row.command, row.talk, row.exchange
+
+
 def rows() -> list[Any]:
+    """All, but of echo rows that differ in numbers alone the first."""
+    chosen: dict[Any, Row] = {}
+    for row in select(None):
+        if isinstance(row, EchoRow):
+            chosen.setdefault(kind_of(row), row)
+        elif not isinstance(row, IdleRow):
+            chosen[row.name] = row
     # 10,000 and 100,000 idle connections are the same code as 1,000, and take their time.
-    chosen = [row for row in select(None) if not isinstance(row, IdleRow)]
-    return [pytest.param(row, id=row.name, marks=marks(row)) for row in (*chosen, ROWS["idle_1k"])]
+    for name in ("idle_1k", "echo_64_c1000", "echo_100k_c100", "tls_1k_x16"):
+        chosen[name] = ROWS[name]
+    return [pytest.param(row, id=row.name, marks=marks(row)) for row in chosen.values()]
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +80,16 @@ def peers() -> Iterator[Peers]:
         yield running
 
 
-def run(row: Row, peers: Peers, settings: Any) -> RowResult:
+def run(row: Row, peers: Peers) -> RowResult:
     """On stock asyncio, on Batuta where it is built, and the limit where there is one."""
     names = ["stock", *(["batuta"] if BATUTA else []), *([LIMIT] if LOAD else [])]
     entrants = {name: (CONTESTANTS[name], Path(sys.executable)) for name in names}
-    return run_row(row, entrants, settings, lambda text: None, peers=peers)
+    return run_row(row, entrants, TINY, lambda text: None, peers=peers)
 
 
 @pytest.mark.parametrize("row", rows())
 def test_row_measures_work_done_on_the_loop_it_names(row: Row, peers: Peers) -> None:
-    many = isinstance(row, EchoRow) and row.connections * row.size >= 1_000_000
-    result = run(row, peers, LONGER if many or getattr(row, "connections", 0) == 1000 else TINY)
+    result = run(row, peers)
     assert result.failures == {}
     assert result.skipped is None
     assert len(result.rounds) in (1, 2)
@@ -134,14 +143,5 @@ def check(row: Row, sample: Sample) -> None:
 def test_every_kind_of_row_is_measured_here() -> None:
     measured = {param.values[0].kind for param in rows()}
     assert measured == {row.kind for row in ROWS.values()}
-    combinations = {
-        (row.server, row.place, row.command, row.talk, row.exchange)
-        for row in ROWS.values()
-        if isinstance(row, EchoRow)
-    }
-    usual = {
-        (row.server, row.place, row.command, row.talk, row.exchange)
-        for row in select(None, Tier.USUAL)
-        if isinstance(row, EchoRow)
-    }
-    assert usual == combinations, "rows of the tier ALL differ in sizes and numbers only"
+    usual = {kind_of(row) for row in select(None, Tier.USUAL) if isinstance(row, EchoRow)}
+    assert usual == {kind_of(row) for row in ROWS.values() if isinstance(row, EchoRow)}

@@ -41,19 +41,19 @@ ROWS: dict[str, Row] = {
 
 
 def select(patterns: list[str] | None, tier: Tier = Tier.USUAL) -> list[Row]:
-    """The rows whose name, group or kind matches one of the patterns, in table order.
+    """The rows whose name or group matches one of the patterns, in table order.
 
-    Without patterns, and of a whole group or kind, those up to the tier; a name or a pattern of
-    names finds a row of any tier. A pattern that matches nothing is a ValueError: a misspelt row
-    must not pass as measured.
+    Without patterns, of a whole group, and for a pattern of names those up to the tier; a row that
+    is named is found in any. A pattern that matches nothing is a ValueError: a misspelt row must
+    not pass as measured.
     """
     if not patterns:
         return [row for row in ROWS.values() if row.tier <= tier]
 
     def matches(row: Row, pattern: str) -> bool:
-        if pattern in (row.group, row.kind) and pattern not in ROWS:
-            return row.tier <= tier
-        return fnmatchcase(row.name, pattern)
+        if pattern == row.name:
+            return True
+        return row.tier <= tier and (pattern == row.group or fnmatchcase(row.name, pattern))
 
     for pattern in patterns:
         if not any(matches(row, pattern) for row in ROWS.values()):

@@ -191,27 +191,6 @@ async def signals(loop: AbstractEventLoop, count: int) -> list[int]:
     return took
 
 
-async def million_timers(loop: AbstractEventLoop, count: int) -> int:
-    """All wait at the same time before the first is due; then all fire."""
-    done = loop.create_future()
-    fired = 0
-
-    def fire() -> None:
-        nonlocal fired
-        fired += 1
-        if fired == count:
-            done.set_result(None)
-
-    # Far enough ahead that no loop fires one while others are still added, in no sorted order.
-    due = loop.time() + 4e-6 * count
-    for index in range(count):
-        loop.call_at(due + index * 619 % 1_000_003 * 1e-9, fire)
-    while loop.time() < due + 0.01:
-        time.sleep(0.001)
-    await done
-    return fired
-
-
 ROWS = (
     _threadsafe(1),
     _threadsafe(4),
@@ -243,12 +222,5 @@ ROWS = (
     SystemRow("subprocess_output", "the same with its output read", subprocess_output, 200),
     SystemRow(
         "signal", "from `kill` to the handler, the loop asleep", signals, 1_000, tier=Tier.QUICK
-    ),
-    SystemRow(
-        "timers_1m",
-        "a timer added and fired, 1,000,000 waiting at once (100,000 in quick runs)",
-        million_timers,
-        1_000_000,
-        pinned=True,
     ),
 )

@@ -43,6 +43,8 @@ struct Rate<'a> {
     clocks: Clocks,
     latencies: Histogram,
     buffer: Vec<u8>,
+    /// Whether a connection that is done is followed by a new one.
+    refill: bool,
 }
 
 pub fn run(config: &Config) -> Result<Report, String> {
@@ -72,6 +74,7 @@ impl<'a> Rate<'a> {
             clocks: Clocks::of(config.server_pid)?,
             latencies: Histogram::new(),
             buffer: vec![0; READ_BUFFER],
+            refill: true,
         })
     }
 
@@ -79,17 +82,20 @@ impl<'a> Rate<'a> {
         for slot in 0..self.attempts.len() {
             self.begin(slot)?;
         }
-        self.until(Instant::now() + self.config.warm_up, true)?;
+        self.until(Instant::now() + self.config.warm_up, |_| false)?;
         self.latencies.clear();
         let begin = self.clocks.edge()?;
-        self.until(Instant::now() + self.config.window, true)?;
+        self.until(Instant::now() + self.config.window, |_| false)?;
+        // A window in which nothing was done says nothing: it lasts until something is.
+        self.until(Instant::now() + DRAIN, |rate| rate.latencies.count() > 0)?;
         let end = self.clocks.edge()?;
         let requests = self.latencies.count();
         let report = Report {
             verified: self.config.exchange,
             ..Report::between(&begin, &end, requests, &self.latencies)
         };
-        self.until(Instant::now() + DRAIN, false)?;
+        self.refill = false;
+        self.until(Instant::now() + DRAIN, |rate| rate.attempts.iter().all(Option::is_none))?;
         let open = self.attempts.iter().flatten().count();
         if open > 0 {
             return Err(io::Error::other(format!("{open} connections were never done")));
@@ -120,10 +126,10 @@ impl<'a> Rate<'a> {
         Ok(())
     }
 
-    /// Serves events until the deadline; without `refill` also until nothing is open.
-    fn until(&mut self, deadline: Instant, refill: bool) -> io::Result<()> {
+    /// Serves events until the deadline or until `finished` says so.
+    fn until(&mut self, deadline: Instant, finished: impl Fn(&Self) -> bool) -> io::Result<()> {
         let mut events = Vec::with_capacity(EVENTS);
-        while refill || self.attempts.iter().any(Option::is_some) {
+        while !finished(self) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -142,7 +148,7 @@ impl<'a> Rate<'a> {
                 if attempt.advance(event.flags, exchange, &mut self.buffer)? {
                     self.latencies.record(self.clocks.now().saturating_sub(attempt.begun));
                     self.attempts[slot] = None; // closes the socket: epoll forgets it
-                    if refill {
+                    if self.refill {
                         self.begin(slot)?;
                     }
                 }

@@ -123,6 +123,9 @@ impl<'a> Run<'a> {
         let before: Vec<u64> = self.connections.iter().map(|one| one.completed).collect();
         let begin = self.clocks.edge()?;
         self.until(Instant::now() + config.window, |_| false)?;
+        // A window in which nothing came back says nothing: it lasts until something does.
+        let answered = |run: &Self| run.completed() > before.iter().sum();
+        self.until(Instant::now() + DRAIN, answered)?;
         let end = self.clocks.edge()?;
 
         let mut report = self.report(config, &before, &begin, &end);
@@ -172,6 +175,10 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    fn completed(&self) -> u64 {
+        self.connections.iter().map(|one| one.completed).sum()
     }
 
     fn report(&self, config: &Config, before: &[u64], begin: &Edge, end: &Edge) -> Report {
