@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from benches import wire
-from benches.rows.servers import HOST, SERVERS, Place
+from benches.rows.place import HOST, Place
+from benches.rows.servers import SERVERS
 
 
 class Ticker:
