@@ -193,7 +193,7 @@ def _quiet_backend() -> Iterator[Any]:
     matplotlib.use("Agg")
     import matplotlib.pyplot as pyplot
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": "batuta",
         "font.family": "sans-serif",

@@ -27,17 +27,15 @@ __all__ = [
     "select",
 ]
 
-ROWS: dict[str, Row] = {
-    row.name: row
-    for row in (
-        *scheduling.ROWS,
-        *echo.ROWS,
-        *clients.ROWS,
-        *system.ROWS,
-        *idle.IDLE_ROWS,
-        *idle.FOOTPRINT_ROWS,
-    )
-}
+_ALL: list[Row] = [
+    *scheduling.ROWS,
+    *echo.ROWS,
+    *clients.ROWS,
+    *system.ROWS,
+    *idle.IDLE_ROWS,
+    *idle.FOOTPRINT_ROWS,
+]
+ROWS: dict[str, Row] = {row.name: row for row in _ALL}
 
 
 def select(patterns: list[str] | None, tier: Tier = Tier.USUAL) -> list[Row]:
