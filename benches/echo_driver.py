@@ -87,7 +87,7 @@ class EchoDriver:
         cpu, window = raw["server_cpu_ns"], raw["window_ns"]
         latencies = {
             f"{name}_us": raw[f"{name}_ns"] / 1e3
-            for name in ("p50", "p99", "p999")
+            for name in ("p50", "p90", "p99", "p999")
             if f"{name}_ns" in raw
         }
         return Sample(

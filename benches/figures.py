@@ -23,6 +23,7 @@ class Figure:
 
 _LATENCIES = (
     Figure("p50_us", "Median latency, µs", digits=1, latency=True),
+    Figure("p90_us", "90th percentile of latency, µs", digits=1, latency=True, shown=False),
     Figure("p99_us", "99th percentile of latency, µs", digits=1, latency=True),
     Figure("p999_us", "99.9th percentile of latency, µs", digits=1, latency=True),
 )

@@ -122,9 +122,7 @@ class FootprintDriver(_NewProcesses):
         foreign = ForeignTime(self._settings)
         raw = self._run()
         keys = ("import_ms", "first_ms", "rss_mib", "loop_kib")
-        return Sample(
-            {key: raw[key] for key in keys}, raw, foreign.complaint(raw["cpu_s"], raw["cpu_s"])
-        )
+        return Sample({key: raw[key] for key in keys}, raw, foreign.complaint(raw["cpu_s"], 0.0))
 
     def _run(self) -> dict[str, Any]:
         start = {
