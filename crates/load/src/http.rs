@@ -94,6 +94,6 @@ mod tests {
         assert!(refusal(b"HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\n").contains("500"));
         assert!(refusal(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n").contains("Some(4)"));
         assert!(refusal(b"HTTP/1.1 200 OK\r\n\r\n").contains("None"));
-        assert!(refusal(&[b'x'; LONGEST_HEAD + 1]).contains("does not end"));
+        assert!(refusal(&vec![b'x'; LONGEST_HEAD + 1]).contains("does not end"));
     }
 }

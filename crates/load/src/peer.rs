@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, recvfrom, sendto};
+use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
 
 use crate::wire::{Wire, now_or_later};
 
@@ -28,7 +28,7 @@ impl Peer {
         if let Wire::Datagrams(socket) = &self.wire {
             return echo_datagrams(socket, buffer);
         }
-        self.each_read(buffer, |peer, received| peer.send(received))
+        self.each_read(buffer, Self::send)
     }
 
     /// Answers each request with the same bytes.
@@ -108,7 +108,7 @@ fn echo_datagrams(socket: &rustix::fd::OwnedFd, buffer: &mut [u8]) -> io::Result
             Err(error) => return Err(error.into()),
         };
         let Some(from) = from else { continue };
-        match sendto(socket, &buffer[..count], SendFlags::empty(), &SocketAddrAny::from(from)) {
+        match sendto(socket, &buffer[..count], SendFlags::empty(), &from) {
             // A full buffer loses the datagram, as everywhere.
             Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNREFUSED) => {}
             Err(error) => return Err(error.into()),
