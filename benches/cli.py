@@ -74,7 +74,7 @@ def settings_for(quick: bool, rounds: int | None, seconds: float | None = None) 
             settings, server_core=settings.all_cores[-1], client_core=settings.all_cores[0]
         )
     if quick:
-        settings = replace(settings, rounds=3, scale=0.1, seconds=0.2, warm_up=0.05)
+        settings = replace(settings, rounds=3, scale=0.1, seconds=0.12, warm_up=0.04)
     if seconds:
         settings = replace(settings, seconds=seconds)
     return replace(settings, rounds=rounds) if rounds else settings

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ class Peers:
         self._core = core
         self._stack = contextlib.ExitStack()
         self._running: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()  # drivers are made in threads
 
     def __enter__(self) -> Peers:
         return self
@@ -49,15 +51,16 @@ class Peers:
 
     def address(self, name: str) -> dict[str, Any]:
         """Where it listens. Errors: `Missing`, `LoadFailed`, `WorkerFailed`."""
-        if name not in self._running:
-            start: Callable[[], contextlib.AbstractContextManager[dict[str, Any]]] = {
-                "echo": lambda: self._limit("echo"),
-                "http": lambda: self._limit("http"),
-                "redis": self._redis,
-                "postgresql": self._postgresql,
-            }[name]
-            self._running[name] = self._stack.enter_context(start())
-        return self._running[name]
+        start: Callable[[], contextlib.AbstractContextManager[dict[str, Any]]] = {
+            "echo": lambda: self._limit("echo"),
+            "http": lambda: self._limit("http"),
+            "redis": self._redis,
+            "postgresql": self._postgresql,
+        }[name]
+        with self._lock:
+            if name not in self._running:
+                self._running[name] = self._stack.enter_context(start())
+            return self._running[name]
 
     @contextlib.contextmanager
     def _limit(self, what: str) -> Iterator[dict[str, Any]]:
@@ -103,7 +106,7 @@ class Peers:
                 **who,
             )
             if made.returncode:
-                raise Missing(f"initdb failed: {made.stderr.strip()}")
+                raise load.LoadFailed(f"initdb failed: {made.stderr.strip()}")
             settings = ["listen_addresses=", "fsync=off", "shared_buffers=16MB"]
             options = [part for setting in settings for part in ("-c", setting)]
             command = [server, "-D", str(data), "-k", str(folder), *options]
@@ -131,7 +134,7 @@ class Peers:
                     if process.poll() is not None or time.monotonic() > deadline:
                         log.seek(0)
                         said = log.read().decode(errors="replace").strip()
-                        raise Missing(f"{command[0]} did not start: {said[-500:]}")
+                        raise load.LoadFailed(f"{command[0]} did not start: {said[-500:]}")
                     time.sleep(0.02)
 
             try:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +151,20 @@ def run_row(
                 say(f"  {loop} failed on {row.name}: {str(failure).splitlines()[-1]}")
                 return None
 
-        for loop, (contestant, python) in entrants.items():
-            if not takes_part(row, contestant):
-                continue
+        def start(loop: str) -> Driver:
+            contestant, python = entrants[loop]
+            return driver_for(row, contestant, python, settings, peers)
 
-            def start(contestant: Contestant = contestant, python: Path = python) -> Driver:
-                driver = driver_for(row, contestant, python, settings, peers)
-                return stack.enter_context(driver)
+        def enter(started: Future[Driver]) -> Driver:
+            return stack.enter_context(started.result())
 
+        taking_part = [loop for loop, (who, _) in entrants.items() if takes_part(row, who)]
+        # Together: most of the time goes into the imports of interpreters that start.
+        with ThreadPoolExecutor(max(1, len(taking_part))) as pool:
+            starting = {loop: pool.submit(start, loop) for loop in taking_part}
+        for loop, started in starting.items():
             try:
-                driver = attempt(loop, start)
+                driver = attempt(loop, partial(enter, started))
             except Missing as lack:
                 result.skipped = str(lack)
                 say(f"  {row.name} is left out: {lack}")
