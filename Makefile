@@ -53,11 +53,11 @@ conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_ta
 
 bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches $(if $(ONLY),--only $(ONLY),--page docs/benchmarks) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only $(ONLY),--page docs/benchmarks) $(ARGS)
 
 bench-quick: ## a few rows with little work in about three minutes: a first look, nothing to quote
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.11 3.13 3.14"
 	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -19,10 +19,10 @@ FOREIGN_TICKS = 5
 class Settings:
     """How much to measure, and on which cores; None where there are not two to separate."""
 
-    rounds: int = 7
+    rounds: int = 5
     scale: float = 1.0
     """Of the operations of rows with a fixed number of them."""
-    seconds: float = 0.5
+    seconds: float = 0.4
     warm_up: float = 0.15
     server_core: int | None = None
     client_core: int | None = None
