@@ -30,6 +30,9 @@ COLOURS = {
 """Told apart on white and on black, and by people who do not see red and green alike: the order of
 the bars is that of the legend as well."""
 
+BEYOND = 1.5
+"""Times the longest bar of a loop that the bar of the limit may be."""
+
 BAR = 0.15
 """Inches of height for one bar."""
 
@@ -132,7 +135,7 @@ def draw(bars: Bars, theme: Theme, path: Path) -> None:
         band = len(loops) + 1.2  # of bars, with the gap to the next row
         height = 1.3 + BAR * band * len(bars.labels)
         figure, axes = pyplot.subplots(figsize=(9.0, height))
-        widest = max(value for values in bars.ratios.values() for value in values if value)
+        widest = reach(bars)
         for place, loop in enumerate(loops):
             for row, value in enumerate(bars.ratios[loop]):
                 at = row * band + place
@@ -140,13 +143,13 @@ def draw(bars: Bars, theme: Theme, path: Path) -> None:
                     axes.text(0.02, at, "-", va="center", fontsize=7, color=theme.text)
                     continue
                 colour = COLOURS.get(loop, "#868e96")
-                axes.barh(at, value, height=0.86, color=colour, label=loop if row == 0 else None)
+                axes.barh(at, min(value, widest), height=0.86, color=colour)
                 # A label that the line of stock would strike through stands behind it.
                 close = 1.0 - widest * 0.05 < value < 1.0
                 axes.text(
-                    (1.0 if close else value) + widest * 0.006,
+                    (1.0 if close else min(value, widest)) + widest * 0.006,
                     at,
-                    f"{value:.2f}x",
+                    f"{value:.2f}x" + (" »" if value > widest else ""),
                     va="center",
                     fontsize=7,
                     color=theme.text,
@@ -167,6 +170,15 @@ def draw(bars: Bars, theme: Theme, path: Path) -> None:
         metadata = {"Date": None} if path.suffix == ".svg" else {}
         figure.savefig(path, facecolor=shade, metadata=metadata, dpi=110)
         pyplot.close(figure)
+
+
+def reach(bars: Bars) -> float:
+    """How long the longest bar is: where the limit is far beyond all loops, it is cut off (and
+    says so), lest the loops look all the same."""
+    loops = [value for loop, values in bars.ratios.items() if loop != LIMIT for value in values]
+    limits = bars.ratios.get(LIMIT, [])
+    longest = max((value for value in loops if value), default=1.0)
+    return min(max(value for value in (*loops, *limits) if value), BEYOND * longest)
 
 
 def _dress(axes: Any, bars: Bars, theme: Theme, band: float, widest: float) -> None:

@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         type=_names,
         metavar="LOOP,…",
         default=list(CONTESTANTS),
-        help=f"these loops (default: {','.join(CONTESTANTS)})",
+        help=f"these loops; `limit` is the last (default: {','.join(CONTESTANTS)})",
     )
     parse.add_argument(
         "--all", action="store_true", help="every combination of size, connections and window"
@@ -156,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "--page shows all rows, measured in full; parts of a run, each with its --json, are "
             "put together by `python -m benches.page`"
         )
+    options.loops = [LIMIT if name == "limit" else name for name in options.loops]
     if unknown := [name for name in options.loops if name not in CONTESTANTS]:
         parse.error(f"no loop is called {', '.join(unknown)}; there are: {', '.join(CONTESTANTS)}")
     names = list(dict.fromkeys(options.loops))

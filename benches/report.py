@@ -97,7 +97,8 @@ class Report:
             f"- {self.conditions['summary']}",
         ]
         for loop in self.loops:
-            lines.append(f"- {loop}: {self._described(loop)}")
+            if loop != LIMIT or self._is_limited(self.results):
+                lines.append(f"- {loop}: {self._described(loop)}")
         lines += [f"- {loop}: **not measured**: {why}" for loop, why in self.absent.items()]
         return "## Conditions\n\n" + "\n".join(lines)
 
@@ -121,8 +122,7 @@ class Report:
     def table(self, figure: Figure, results: Sequence[RowResult]) -> str:
         rivals = self._rivals() if figure.compared else []
         subjects = self._subjects() if rivals else []
-        # The limit has a column where at least one of the rows has such a limit.
-        limited = any(LIMIT in result.identities for result in results)
+        limited = self._is_limited(results)
         loops = [loop for loop in self.loops if loop != LIMIT or limited]
         distances = self._subjects() if limited and figure is FIGURES["echo"][0] else []
         head = [
@@ -204,6 +204,11 @@ class Report:
                     + kept
                 )
         return "Remarks:\n\n" + "\n".join(lines) if lines else ""
+
+    @staticmethod
+    def _is_limited(results: Sequence[RowResult]) -> bool:
+        """Whether at least one of the rows has the limit: it is not shown where none has."""
+        return any(LIMIT in result.identities for result in results)
 
     def _subjects(self) -> list[str]:
         return [loop for loop in self.loops if loop in SUBJECTS]

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from benches import page
+from benches import charts, page
+from benches.contestants import LIMIT
 from benches.report import Report
 from benches.runner import RowResult
 
@@ -54,6 +55,26 @@ def test_the_page_has_charts_for_light_and_dark(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "3.13.json").read_text())
     assert figures["rows"][0]["summary"]["batuta"]["server_cpu_us"]["median"] == 4.0
     assert "rounds" not in figures["rows"][0], "the tables' figures only: the page is kept in git"
+
+
+def test_a_limit_far_beyond_all_loops_is_cut_off() -> None:
+    bars = charts.Bars("", ["a", "b"], {"batuta": [1.0, 2.0], LIMIT: [1.5, 20.0]})
+    assert charts.reach(bars) == 3.0
+    near = charts.Bars("", ["a", "b"], {"batuta": [1.0, 2.0], LIMIT: [1.5, 2.5]})
+    assert charts.reach(near) == 2.5
+    assert charts.reach(charts.Bars("", ["a"], {"batuta": [None], LIMIT: [2.0]})) == 1.5
+
+
+def test_a_loop_without_a_figure_has_no_bar() -> None:
+    failing = result_of("tls_1k", stock=8.0, batuta=4.0, rloop="exit code 1")
+    whole = result_of("tls_10k", stock=8.0, batuta=2.0, rloop=4.0)
+    bars = charts.of_group(whole_report([failing, whole]), "tls")
+    assert bars is not None
+    assert bars.labels == ["tls_1k", "tls_10k"]
+    assert bars.ratios == {"batuta": [2.0, 4.0], "rloop": [None, 2.0]}
+    overview = charts.overview(whole_report([failing, whole]), ["tls"])
+    assert overview is not None
+    assert overview.ratios == {"batuta": [pytest.approx(8**0.5)]}, "rloop ran on half the rows"
 
 
 def test_each_python_has_its_section_newest_first(tmp_path: Path) -> None:
