@@ -210,6 +210,8 @@ def _quiet_backend() -> Iterator[Any]:
         "svg.hashsalt": "batuta",
         "font.family": "sans-serif",
         "figure.constrained_layout.use": True,
+        # Other fonts than the one measured here may be wider.
+        "figure.constrained_layout.w_pad": 0.12,
     }
     with matplotlib.rc_context(settings):
         yield pyplot
