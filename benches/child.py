@@ -27,9 +27,9 @@ class WorkerFailed(Exception):
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what changes how Python or its memory allocator runs, and with one
-    hash seed for all."""
-    changing = ("PYTHON", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+    """The environment without what changes how Python, its memory allocator or Batuta runs, and
+    with one hash seed for all."""
+    changing = ("PYTHON", "BATUTA_", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     return {**kept, "PYTHONHASHSEED": "0"}
 
