@@ -17,6 +17,8 @@ APP ?=
 ARGS ?=
 ONLY ?=
 PYTHONS ?= 3.11 3.13 3.14
+# A results page shows all rows, measured in full.
+BENCH_PAGE = $(if $(ONLY)$(filter --only% --quick,$(ARGS)),,--page docs/benchmarks)
 
 help: ## list the commands
 	@printf 'Batuta: asyncio'"'"'s event loop, re-implemented in Rust\n\n'
@@ -53,7 +55,7 @@ conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_ta
 
 bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only $(ONLY),--page docs/benchmarks) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only $(ONLY)) $(BENCH_PAGE) $(ARGS)
 
 bench-quick: ## a few rows with little work in about three minutes: a first look, nothing to quote
 	@tools/setup.sh bench
