@@ -226,6 +226,17 @@ def test_the_limit_sends_every_byte_back(place: str, tmp_path: Path) -> None:
     assert server.failure() == "exit code 0"
 
 
+def test_the_limit_sees_an_end_that_comes_with_the_last_bytes() -> None:
+    with Worker.of_command(load.serve_command(what="sink")) as server:
+        for _ in range(200):
+            with socket.create_connection(("127.0.0.1", server.identity["port"])) as sock:
+                sock.settimeout(10)
+                sock.sendall(b"x" * 1000)
+                sock.shutdown(socket.SHUT_WR)
+                assert sock.recv(100) == b"1000"
+                assert sock.recv(100) == b""
+
+
 def test_a_certificate_of_somebody_else_is_not_trusted(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     for folder in (ours, theirs):

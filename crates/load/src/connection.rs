@@ -87,10 +87,12 @@ impl Connection {
         }
     }
 
-    /// Reads all answers and sends what is granted; `latency` is called for every answer.
+    /// Reads all answers and sends what is granted; `latency` is called for every answer. `ended`
+    /// says that the server has closed its end.
     pub fn advance(
         &mut self,
         shared: &mut Shared<'_>,
+        ended: bool,
         now: impl Fn() -> u64,
         mut latency: impl FnMut(u64),
     ) -> io::Result<()> {
@@ -123,7 +125,7 @@ impl Connection {
                     self.send(shared.messages)?;
                 }
             }
-            if count < shared.buffer.len() && self.wire.short_read_is_last() {
+            if count < shared.buffer.len() && self.wire.short_read_is_last() && !ended {
                 return Ok(());
             }
         }

@@ -10,6 +10,8 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 pub struct Peer {
     wire: Wire,
+    /// Whether the other side has ended: what is read then is read to its end.
+    pub ended: bool,
     /// What the kernel has not taken; nothing is read meanwhile.
     unsent: Vec<u8>,
     counted: u64,
@@ -20,7 +22,7 @@ pub struct Peer {
 /// Each returns whether the peer goes on.
 impl Peer {
     pub fn new(wire: Wire) -> Self {
-        Self { wire, unsent: Vec::new(), counted: 0, seen: 0 }
+        Self { wire, ended: false, unsent: Vec::new(), counted: 0, seen: 0 }
     }
 
     /// Sends back whatever arrives.
@@ -76,7 +78,7 @@ impl Peer {
                 Some(0) => return Ok(false),
                 Some(count) => {
                     handle(self, &buffer[..count])?;
-                    if count < buffer.len() && self.wire.short_read_is_last() {
+                    if count < buffer.len() && self.wire.short_read_is_last() && !self.ended {
                         break;
                     }
                 }

@@ -11,6 +11,7 @@ use crate::histogram::Histogram;
 use crate::limits;
 use crate::messages::Messages;
 use crate::report::{Clocks, Edge, Report};
+use crate::wire::has_ended;
 
 /// How long the server may take to answer what is open when the window ends.
 pub const DRAIN: Duration = Duration::from_secs(10);
@@ -169,6 +170,7 @@ impl<'a> Run<'a> {
                 let latencies = &mut self.latencies;
                 self.connections[index].advance(
                     &mut self.shared,
+                    has_ended(event.flags),
                     || clocks.now(),
                     |latency| latencies.record(latency),
                 )?;

@@ -19,7 +19,7 @@ use crate::limits;
 use crate::peer::Peer;
 use crate::process;
 use crate::tls::Tls;
-use crate::wire::Wire;
+use crate::wire::{Wire, has_ended};
 
 const LISTENER: u64 = u64::MAX;
 const RUNNER: u64 = u64::MAX - 1;
@@ -109,7 +109,10 @@ impl Server {
                             return Ok(());
                         }
                     }
-                    index => self.advance(usize::try_from(index).map_err(io::Error::other)?)?,
+                    index => {
+                        let index = usize::try_from(index).map_err(io::Error::other)?;
+                        self.advance(index, has_ended(event.flags))?;
+                    }
                 }
             }
         }
@@ -152,8 +155,9 @@ impl Server {
         Ok(())
     }
 
-    fn advance(&mut self, index: usize) -> io::Result<()> {
+    fn advance(&mut self, index: usize, ended: bool) -> io::Result<()> {
         let Some(peer) = &mut self.peers[index] else { return Ok(()) };
+        peer.ended |= ended;
         let goes_on = match self.what {
             What::Http => peer.answer(&mut self.buffer, &self.answer),
             What::Sink => peer.count(&mut self.buffer),

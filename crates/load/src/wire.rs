@@ -65,7 +65,8 @@ impl Wire {
     pub fn register(&self, poll: &OwnedFd, index: u64, level: bool) -> io::Result<()> {
         let data = || epoll::EventData::new_u64(index);
         let trigger = if level { epoll::EventFlags::empty() } else { epoll::EventFlags::ET };
-        let (read, write) = (epoll::EventFlags::IN | trigger, epoll::EventFlags::OUT | trigger);
+        let read = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | trigger;
+        let write = epoll::EventFlags::OUT | trigger;
         match self {
             Self::Pipes { from, to } => {
                 epoll::add(poll, from, data(), read)?;
@@ -79,7 +80,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Whether a read that does not fill the buffer has emptied the source.
+    /// Whether a read that does not fill the buffer has emptied the source, unless the peer has
+    /// ended.
     pub fn short_read_is_last(&self) -> bool {
         matches!(self, Self::Socket(_) | Self::Pipes { .. })
     }
@@ -152,6 +154,12 @@ impl Write for Plain<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether the peer has ended, so that there is an end to be read behind the last bytes. It may
+/// have come with them, in one event: then no other one follows.
+pub fn has_ended(flags: epoll::EventFlags) -> bool {
+    flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR)
 }
 
 /// None instead of an error that only says "not now".
