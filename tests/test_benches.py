@@ -11,7 +11,9 @@ import os
 import platform
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -304,6 +306,31 @@ def test_the_command_writes_the_table_and_everything_measured(
     for row in written["rows"]:
         assert 2 <= len(row["rounds"]) <= 4
         assert row["summary"]["stock"]["cpu_ns"]["median"] > 0
+
+
+@needs_load
+@pytest.mark.timeout(170)
+def test_a_command_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "benches", "--only", "unix_1k", "--loops", "stock"]
+    with subprocess.Popen(
+        [*command, "--seconds", "60"],
+        cwd=Path(__file__).parent.parent,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 40
+            while not list(tmp_path.glob("batuta-bench-*/socket")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.terminate()
+            assert process.wait(20) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert list(tmp_path.glob("batuta-bench-*")) == []
 
 
 def test_the_command_refuses_unknown_rows_and_loops(capsys: pytest.CaptureFixture[str]) -> None:
