@@ -17,6 +17,8 @@ APP ?=
 ARGS ?=
 ONLY ?=
 PYTHONS ?= 3.11 3.13 3.14
+# A results page shows all rows, measured in full.
+BENCH_PAGE = $(if $(ONLY)$(filter --only% --quick,$(ARGS)),,--page docs/benchmarks)
 
 help: ## list the commands
 	@printf 'Batuta: asyncio'"'"'s event loop, re-implemented in Rust\n\n'
@@ -51,13 +53,13 @@ conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_ta
 	@tools/setup.sh
 	@$(VENV)/bin/python -m tests.conformance $(or $(strip $(ARGS)),--all)
 
-bench: ## measure against other event loops, side by side; ONLY=echo_64,timers for a few rows
+bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only $(ONLY)) $(BENCH_PAGE) $(ARGS)
 
-bench-quick: ## the same with little work per row: a first look, nothing to quote
+bench-quick: ## a few rows with little work in about three minutes: a first look, nothing to quote
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.11 3.13 3.14"
 	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -27,9 +27,9 @@ class WorkerFailed(Exception):
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what changes how Python or its memory allocator runs, and with one
-    hash seed for all."""
-    changing = ("PYTHON", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+    """The environment without what changes how Python, its memory allocator or Batuta runs, and
+    with one hash seed for all."""
+    changing = ("PYTHON", "BATUTA_", "MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     return {**kept, "PYTHONHASHSEED": "0"}
 
@@ -42,11 +42,21 @@ class Worker:
     def __init__(
         self, python: str | Path, module: str, start: dict[str, Any], timeout: float = 60.0
     ) -> None:
+        self._run([str(python), "-m", module, json.dumps(start)], timeout)
+
+    @classmethod
+    def of_command(cls, command: list[str], timeout: float = 60.0) -> Worker:
+        """A program that speaks as workers do."""
+        worker = cls.__new__(cls)
+        worker._run(command, timeout)
+        return worker
+
+    def _run(self, command: list[str], timeout: float) -> None:
         self._stderr = tempfile.TemporaryFile()
         self._pending = b""
         self._ended: str | None = None
         self._process = subprocess.Popen(
-            [str(python), "-m", module, json.dumps(start)],
+            command,
             cwd=ROOT,
             env=clean_environment(),
             stdin=subprocess.PIPE,
@@ -62,6 +72,10 @@ class Worker:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def hear(self, timeout: float) -> dict[str, Any]:
+        """The next line of a worker that speaks unasked."""
+        return self._answer(timeout)
 
     def ask(self, timeout: float, **question: Any) -> dict[str, Any]:
         assert self._process.stdin is not None

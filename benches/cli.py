@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benches import machine
+from benches import machine, page
 from benches.child import Worker, WorkerFailed
-from benches.contestants import BASELINE, CONTESTANTS, SUBJECTS, Contestant
-from benches.drivers import Settings
+from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS, Contestant
 from benches.environments import NotInstallable, python_for
+from benches.load import LoadFailed, binary
+from benches.peers import Peers
 from benches.report import RELEASE, Report
-from benches.rows import ROWS, select
+from benches.rows import ROWS, Row, Tier, select
 from benches.runner import run_row
+from benches.settings import Settings
 
 
 def _names(text: str) -> list[str]:
@@ -43,19 +45,28 @@ def parser() -> argparse.ArgumentParser:
         type=_names,
         metavar="LOOP,…",
         default=list(CONTESTANTS),
-        help=f"these loops (default: {','.join(CONTESTANTS)})",
+        help=f"these loops; `limit` is the last (default: {','.join(CONTESTANTS)})",
     )
-    parse.add_argument("--rounds", type=_positive, help="undisturbed rounds wanted (default: 7)")
     parse.add_argument(
-        "--quick", action="store_true", help="a tenth of the work and 3 rounds: rough figures"
+        "--all", action="store_true", help="every combination of size, connections and window"
+    )
+    parse.add_argument("--seconds", type=float, help="length of the windows under load")
+    parse.add_argument("--rounds", type=_positive, help="undisturbed rounds wanted (default: 5)")
+    parse.add_argument(
+        "--quick",
+        action="store_true",
+        help="a tenth of the work and 3 rounds of a few rows: rough figures",
     )
     parse.add_argument("--json", type=Path, metavar="OUT", help="write everything measured here")
     parse.add_argument("--markdown", type=Path, metavar="OUT", help="write the report here as well")
+    parse.add_argument(
+        "--page", type=Path, metavar="DIR", help="write the results page and its charts there"
+    )
     parse.add_argument("--list", action="store_true", help="name the rows and end")
     return parse
 
 
-def settings_for(quick: bool, rounds: int | None) -> Settings:
+def settings_for(quick: bool, rounds: int | None, seconds: float | None = None) -> Settings:
     settings = Settings()
     if len(settings.all_cores) >= 2:
         # The first core is where machines like to serve interrupts: the server gets another.
@@ -63,7 +74,9 @@ def settings_for(quick: bool, rounds: int | None) -> Settings:
             settings, server_core=settings.all_cores[-1], client_core=settings.all_cores[0]
         )
     if quick:
-        settings = replace(settings, rounds=3, scale=0.1, seconds=0.3, warm_up=0.1)
+        settings = replace(settings, rounds=3, scale=0.1, seconds=0.12, warm_up=0.04)
+    if seconds:
+        settings = replace(settings, seconds=seconds)
     return replace(settings, rounds=rounds) if rounds else settings
 
 
@@ -75,13 +88,13 @@ def describe(settings: Settings) -> str:
         else "**server and load share one core: requests per second and latency say little**"
     )
     return (
-        f"{settings.rounds} rounds in changing order, {settings.scale:g} of the scheduling work, "
-        f"echo windows of {settings.seconds:g} s; {cores}"
+        f"{settings.rounds} rounds in changing order, {settings.scale:g} of the fixed numbers of "
+        f"operations, windows of {settings.seconds:g} s under load; {cores}"
     )
 
 
 def enter(
-    names: Sequence[str],
+    names: Sequence[str], needs: Sequence[str] = ()
 ) -> tuple[dict[str, tuple[Contestant, Path]], dict[str, str], dict[str, str | None]]:
     """The loops that can run, those that cannot with the reason, and what each one stands on."""
     entrants: dict[str, tuple[Contestant, Path]] = {}
@@ -89,11 +102,17 @@ def enter(
     environments: dict[str, str | None] = {}
     for name in names:
         contestant = CONTESTANTS[name]
+        if name == LIMIT:
+            try:
+                entrants[name] = (contestant, binary())
+            except LoadFailed as problem:
+                absent[name] = str(problem)
+            continue
         if contestant.requirement is None and not importlib.util.find_spec(contestant.package):
             absent[name] = f"{contestant.package} is not installed in this environment"
             continue
         try:
-            python, environments[name] = python_for(contestant, say)
+            python, environments[name] = python_for(contestant, say, needs=needs)
         except NotInstallable as problem:
             absent[name] = f"cannot be installed: {problem}"
             continue
@@ -109,6 +128,12 @@ def enter(
     return entrants, absent, environments
 
 
+def packages_of(rows: Sequence[Row]) -> list[str]:
+    """What these rows need from PyPI beside the loops."""
+    found = [package for row in rows for package in getattr(row, "needs", ())]
+    return list(dict.fromkeys(found))
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -119,12 +144,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse.parse_args(arguments)
     if options.list:
         for row in ROWS.values():
-            print(f"{row.name:24} {row.group:12} {row.about}")
+            print(f"{row.name:28} {row.group:22} {row.tier.name.lower():6} {row.about}")
         return 0
+    tier = Tier.ALL if options.all else Tier.QUICK if options.quick else Tier.USUAL
     try:
-        rows = select(options.only)
+        rows = select(options.only, max(tier, Tier.USUAL) if options.only else tier)
     except ValueError as problem:
         parse.error(str(problem))
+    if options.page and (options.only or options.quick):
+        parse.error(
+            "--page shows all rows, measured in full; parts of a run, each with its --json, are "
+            "put together by `python -m benches.page`"
+        )
+    options.loops = [LIMIT if name == "limit" else name for name in options.loops]
     if unknown := [name for name in options.loops if name not in CONTESTANTS]:
         parse.error(f"no loop is called {', '.join(unknown)}; there are: {', '.join(CONTESTANTS)}")
     names = list(dict.fromkeys(options.loops))
@@ -132,14 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = machine.facts()
     if facts["busy_before"]:
         say("the machine is busy: expect disturbed rounds")
-    settings = settings_for(options.quick, options.rounds)
-    entrants, absent, environments = enter(names)
+    settings = settings_for(options.quick, options.rounds, options.seconds)
+    entrants, absent, environments = enter(names, packages_of(rows))
     for name, reason in absent.items():
         say(f"{name} is left out: {reason}")
     results = []
-    for number, row in enumerate(rows, 1):
-        say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
-        results.append(run_row(row, entrants, settings, say))
+    with Peers(settings.client_core) as peers:
+        for number, row in enumerate(rows, 1):
+            say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
+            results.append(run_row(row, entrants, settings, say, peers=peers))
 
     report = Report(
         machine=facts,
@@ -157,6 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
+    if options.page:
+        say(f"{page.write(report, options.page)} is written")
     own = {BASELINE, *SUBJECTS}
     failed = any(own & result.failures.keys() for result in results)
     return 1 if failed or own & absent.keys() else 0

@@ -15,6 +15,10 @@ SUBJECTS = (SUBJECT, ACCELERATED)
 """What the rivals are compared with, each for itself: the loop alone, and the loop with Batuta's
 own classes behind asyncio's names."""
 
+LIMIT = "limit (Rust epoll)"
+"""No loop: the plain epoll server of `crates/load`, on the rows that have such a limit. Nothing is
+compared with it as with a rival; how far a loop is from it is shown by itself."""
+
 
 @dataclass(frozen=True)
 class Contestant:
@@ -47,7 +51,7 @@ class Contestant:
     @property
     def is_rival(self) -> bool:
         """Stock asyncio is one, too: on some rows none of the others is faster."""
-        return self.name not in SUBJECTS
+        return self.name not in (*SUBJECTS, LIMIT)
 
 
 CONTESTANTS = {
@@ -60,5 +64,6 @@ CONTESTANTS = {
         Contestant("rloop", "rloop", "rloop", "0.5.0"),
         Contestant("zuvloop", "zuvloop", "zuvloop", "0.0.17", oldest_python=(3, 14)),
         Contestant("rsloop", "rsloop", "rsloop", "0.1.66", oldest_glibc=(2, 39)),
+        Contestant(LIMIT, "batuta_load"),
     )
 }

@@ -11,7 +11,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from benches.child import ROOT, clean_environment
@@ -26,9 +27,17 @@ class NotInstallable(Exception):
 
 
 def python_for(
-    contestant: Contestant, say: Callable[[str], None], home: Path = HOME
+    contestant: Contestant,
+    say: Callable[[str], None],
+    home: Path = HOME,
+    needs: Sequence[str] = (),
 ) -> tuple[Path, str | None]:
-    """The interpreter that has this loop, and a description of the environment made for it."""
+    """The interpreter that has this loop, and a description of the environment made for it.
+
+    `needs` are packages that rows use beside the loop: they come in at the versions that the
+    project's own environment has, so that all loops run the same. One that cannot be had is said,
+    and then missed by the row that needs it.
+    """
     if contestant.requirement is None:
         return Path(sys.executable), None
     if lacking := _lacking(contestant):
@@ -45,7 +54,27 @@ def python_for(
             [str(python), "-m", "pip", "install", "--only-binary=:all:", contestant.requirement]
         )
         stamp.write_text(sys.version)
+    _add(python, place, needs, say)
     return python, _frozen(python)
+
+
+def _add(python: Path, place: Path, needs: Sequence[str], say: Callable[[str], None]) -> None:
+    stamp = place / "needs"
+    there = stamp.read_text().split() if stamp.exists() else []
+    wanted = []
+    for package in needs:
+        try:
+            wanted.append(f"{package}=={metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            say(f"{package} is not installed beside Batuta: its rows will fail")
+    if missing := [one for one in wanted if one not in there]:
+        say(f"installing {', '.join(missing)} into {place.name}")
+        try:
+            _run([str(python), "-m", "pip", "install", "--only-binary=:all:", *missing])
+        except NotInstallable as problem:
+            say(f"not all of it: {problem}")
+            return
+        stamp.write_text(" ".join([*there, *missing]))
 
 
 def _lacking(contestant: Contestant) -> str | None:

@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,41 +50,66 @@ def _cargo() -> str:
     raise LoadFailed("cargo is not installed; the load generator is built with it")
 
 
-def run(
-    host: str,
-    port: int,
+def certificate(folder: Path) -> None:
+    """Write a certificate for loopback and its key into the folder."""
+    done = subprocess.run([str(binary()), "certificate", str(folder)], capture_output=True)
+    if done.returncode:
+        raise LoadFailed(done.stderr.decode(errors="replace").strip())
+
+
+def serve_command(
     *,
-    connections: int,
-    size: int,
-    in_flight: int,
+    what: str = "echo",
+    place: str = "tcp",
+    folder: Path | None = None,
+    size: int = 64,
+    core: int | None = None,
+) -> list[str]:
+    """The command of the plain epoll server, which answers as a worker does."""
+    command = [str(binary()), "serve", "--what", what, "--size", str(size)]
+    command += {
+        "tcp": [],
+        "unix": ["--unix", f"{folder}/socket"],
+        "udp": ["--udp-echo"],
+        "pipes": ["--pipes", str(folder)],
+        "tls": ["--tls-key", str(folder)],
+    }[place]
+    if core is not None:
+        command += ["--core", str(core)]
+    return command
+
+
+def idle_command(host: str, port: int, connections: int, core: int | None) -> list[str]:
+    """The command that opens connections, says so, and holds them until its input ends."""
+    command = [str(binary()), "idle", "--address", f"{host}:{port}"]
+    command += ["--connections", str(connections)]
+    if core is not None:
+        command += ["--core", str(core)]
+    return command
+
+
+def run(
+    where: dict[str, str | Path],
+    *,
     seconds: float,
     warm_up: float,
-    server_pid: int,
-    core: int | None = None,
-    verify: bool = False,
+    command: str = "echo",
+    flags: Sequence[str] = (),
+    **options: int | str | None,
 ) -> dict[str, Any]:
-    """One run; its report, with the processor time of the whole client as `client_total_s`."""
-    options: dict[str, Any] = {
-        "address": f"{host}:{port}",
-        "connections": connections,
-        "size": size,
-        "in-flight": in_flight,
-        "seconds": seconds,
-        "warm-up": warm_up,
-        "server-pid": server_pid,
-    }
-    if core is not None:
-        options["core"] = core
-    command = [str(binary())]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    if verify:
-        command.append("--verify")
+    """One run; its report, with the processor time of the whole client as `client_total_s`.
+
+    `where` and the other options are those of the load generator; None leaves one out.
+    """
+    words = [str(binary()), command]
+    given = {**where, "seconds": seconds, "warm_up": warm_up, **options}
+    for name, value in given.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    words += [f"--{flag}" for flag in flags]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds + warm_up + 30
-        )
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + warm_up + 30)
     except subprocess.TimeoutExpired:
         raise LoadFailed("the load generator did not end") from None
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from benches.contestants import BASELINE, CONTESTANTS, SUBJECTS
-from benches.drivers import FIGURES, Figure
+from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS
+from benches.figures import FIGURES, Figure
 from benches.runner import RowResult
 from benches.stats import Summary, geometric_mean, times_better, within_noise
+
+FORMAT = 2
+"""Of the JSON."""
 
 WIDE_SPREAD = 0.10
 
@@ -32,30 +35,55 @@ class Report:
     environments: dict[str, str | None]
     results: Sequence[RowResult]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, rounds: bool = True) -> dict[str, Any]:
+        """Everything; without the rounds no more than what the tables are made of."""
         return {
-            "format": 1,
+            "format": FORMAT,
             "machine": self.machine,
             "conditions": self.conditions,
             "loops": list(self.loops),
             "absent": self.absent,
             "environments": self.environments,
-            "rows": [result.to_json() for result in self.results],
+            "rows": [result.to_json(rounds) for result in self.results],
         }
 
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> Report:
+        """What `to_json` wrote, with its rounds."""
+        if written.get("format") != FORMAT:
+            raise ValueError(f"format {written.get('format')!r}, not {FORMAT}: written by another")
+        return cls(
+            machine=written["machine"],
+            conditions=written["conditions"],
+            loops=written["loops"],
+            absent=written["absent"],
+            environments=written["environments"],
+            results=[RowResult.from_json(row) for row in written["rows"]],
+        )
+
     def to_markdown(self) -> str:
-        groups = dict.fromkeys(result.row.group for result in self.results)
-        parts = [self._conditions()]
-        for group in groups:
-            results = [result for result in self.results if result.row.group == group]
-            parts.append(f"## {group.capitalize()}")
-            for figure in FIGURES[group]:
-                parts.append(f"### {figure.title}\n\n{self._table(figure, results)}")
-            parts.append(self._verdict(FIGURES[group][0], results))
-            parts.append(self._remarks(results))
+        parts = [self.conditions_text()]
+        for group in dict.fromkeys(result.row.group for result in self.results):
+            parts += self.group(group)
         return "\n\n".join(part for part in parts if part) + "\n"
 
-    def _conditions(self) -> str:
+    def group(self, group: str) -> list[str]:
+        """The sections of one group: a table for each figure, the verdict, the remarks."""
+        results = [result for result in self.results if result.row.group == group]
+        figures = FIGURES[results[0].row.kind]
+        parts = [f"## {heading(group)}"]
+        for figure in figures:
+            shown = [
+                result
+                for result in results
+                if figure.shown
+                and (not figure.latency or getattr(result.row, "shows_latency", False))
+            ]
+            if shown:
+                parts.append(f"### {figure.title}\n\n{self.table(figure, shown)}")
+        return [*parts, self._verdict(figures[0], results), self._remarks(results)]
+
+    def conditions_text(self) -> str:
         machine = self.machine
         load = " ".join(f"{one:.2f}" for one in machine["load_before"])
         place = " (virtual machine)" if machine["virtual"] else ""
@@ -69,7 +97,8 @@ class Report:
             f"- {self.conditions['summary']}",
         ]
         for loop in self.loops:
-            lines.append(f"- {loop}: {self._described(loop)}")
+            if loop != LIMIT or self._is_limited(self.results):
+                lines.append(f"- {loop}: {self._described(loop)}")
         lines += [f"- {loop}: **not measured**: {why}" for loop, why in self.absent.items()]
         return "## Conditions\n\n" + "\n".join(lines)
 
@@ -90,20 +119,32 @@ class Report:
                 return " ".join(parts)
         return "**started on no row**"
 
-    def _table(self, figure: Figure, results: Sequence[RowResult]) -> str:
+    def table(self, figure: Figure, results: Sequence[RowResult]) -> str:
         rivals = self._rivals() if figure.compared else []
         subjects = self._subjects() if rivals else []
-        head = ["row", *self.loops, *(f"{subject} against the best rival" for subject in subjects)]
+        limited = self._is_limited(results)
+        loops = [loop for loop in self.loops if loop != LIMIT or limited]
+        distances = self._subjects() if limited and figure is FIGURES["echo"][0] else []
+        head = [
+            "row",
+            *loops,
+            *(f"{subject} against the best rival" for subject in subjects),
+            *(f"{subject} to the limit" for subject in distances),
+        ]
         lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
         for result in results:
             name = f"`{result.row.name}`" + (" †" if result.marked else "")
             cells = [f"{name} {result.row.about}"]
-            summaries = {loop: result.summary(loop, figure.key) for loop in self.loops}
-            found = [summary.median for summary in summaries.values() if summary]
+            summaries = {loop: result.summary(loop, figure.key) for loop in loops}
+            found = [one.median for loop, one in summaries.items() if one and loop != LIMIT]
             best = (max if figure.higher_is_better else min)(found, default=None)
             for loop, summary in summaries.items():
-                cells.append(_cell(figure, summary, summaries.get(BASELINE), best, loop))
+                if summary is None:
+                    cells.append(_empty_cell(result, loop))
+                else:
+                    cells.append(_cell(figure, summary, summaries.get(BASELINE), best, loop))
             cells += [_against(figure, summaries, subject, rivals) for subject in subjects]
+            cells += [_distance(summaries, subject) for subject in distances]
             lines.append(_line(cells))
         return "\n".join(lines)
 
@@ -150,6 +191,8 @@ class Report:
     def _remarks(self, results: Sequence[RowResult]) -> str:
         lines = []
         for result in results:
+            if result.skipped:
+                lines.append(f"- `{result.row.name}` was not measured: {result.skipped}")
             for loop, why in result.failures.items():
                 lines.append(f"- {loop} failed on `{result.row.name}`: {_shortened(why)}")
             for loop, remarks in result.remarks().items():
@@ -162,6 +205,11 @@ class Report:
                 )
         return "Remarks:\n\n" + "\n".join(lines) if lines else ""
 
+    @staticmethod
+    def _is_limited(results: Sequence[RowResult]) -> bool:
+        """Whether at least one of the rows has the limit: it is not shown where none has."""
+        return any(LIMIT in result.identities for result in results)
+
     def _subjects(self) -> list[str]:
         return [loop for loop in self.loops if loop in SUBJECTS]
 
@@ -172,19 +220,39 @@ class Report:
 Summaries = dict[str, Summary | None]
 
 
+def heading(group: str) -> str:
+    return {"tls": "TLS", "unix, udp, pipes": "Unix sockets, UDP, pipes"}.get(
+        group, group.capitalize()
+    )
+
+
+def _empty_cell(result: RowResult, loop: str) -> str:
+    """Why there is no figure, in as many words as a cell has room for; the remarks say more."""
+    if result.skipped:
+        return "not measured"
+    if loop not in result.failures:
+        return "-"
+    why = result.failures[loop]
+    return "not supported" if "NotImplementedError" in why else "failed"
+
+
+def _distance(summaries: Summaries, subject: str) -> str:
+    """How many times the cost of the plain epoll server."""
+    own, limit = summaries.get(subject), summaries.get(LIMIT)
+    return f"{own.median / limit.median:.2f}x" if own and limit and limit.median else "-"
+
+
 def _cell(
-    figure: Figure, summary: Summary | None, stock: Summary | None, best: float | None, loop: str
+    figure: Figure, summary: Summary, stock: Summary | None, best: float | None, loop: str
 ) -> str:
     """Median, spread, and how many times better than stock."""
-    if summary is None:
-        return "failed"
     text = f"{summary.median:,.{figure.digits}f}"
-    if figure.compared and summary.median == best:
+    if figure.compared and loop != LIMIT and summary.median == best:
         text = f"**{text}**"
     text += f" ±{summary.spread / 2:.0%}"
     if summary.spread > WIDE_SPREAD:
         text += " ~"
-    if figure.compared and stock and loop != BASELINE:
+    if figure.compared and stock and loop not in (BASELINE, LIMIT):
         ratio = times_better(summary, stock, higher_is_better=figure.higher_is_better)
         text += f" ({ratio:.2f}x)"
     return text

@@ -10,15 +10,20 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benches.child import WorkerFailed
 from benches.contestants import Contestant
-from benches.drivers import FIGURES, Driver, Sample, Settings, driver_for
+from benches.drivers import Driver, driver_for, takes_part
+from benches.figures import FIGURES, Sample
 from benches.load import LoadFailed
-from benches.rows import Row
+from benches.peers import Missing, Peers
+from benches.rows import ROWS, Row
+from benches.settings import Settings
 from benches.stats import Summary, summarize
 
 Say = Callable[[str], None]
@@ -42,6 +47,8 @@ class RowResult:
     row: Row
     rounds: list[Round] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    skipped: str | None = None
+    """Why nobody could run it: what it needs beside the loops is not there."""
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
     wanted: int = 0
 
@@ -61,7 +68,10 @@ class RowResult:
         if loop in self.failures:
             return None
         values = [
-            one.samples[loop].figures[figure] for one in self.used_rounds if loop in one.samples
+            one.samples[loop].figures[figure]
+            for one in self.used_rounds
+            # Not every row of a kind has every figure.
+            if loop in one.samples and figure in one.samples[loop].figures
         ]
         return summarize(values) if values else None
 
@@ -72,27 +82,45 @@ class RowResult:
                 found.setdefault(loop, set()).update(sample.remarks)
         return {loop: sorted(remarks) for loop, remarks in found.items() if remarks}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, rounds: bool = True) -> dict[str, Any]:
         loops = list(self.identities)
+        taken = [
+            {loop: vars(sample) for loop, sample in one.samples.items()} for one in self.rounds
+        ]
         return {
             "name": self.row.name,
             "group": self.row.group,
             "about": self.row.about,
+            "skipped": self.skipped,
             "failures": self.failures,
             "identities": self.identities,
             "disturbed_rounds_used": self.marked,
             "summary": {
                 loop: {
                     figure.key: vars(summary)
-                    for figure in FIGURES[self.row.group]
+                    for figure in FIGURES[self.row.kind]
                     if (summary := self.summary(loop, figure.key))
                 }
                 for loop in loops
             },
-            "rounds": [
-                {loop: vars(sample) for loop, sample in one.samples.items()} for one in self.rounds
-            ],
+            "wanted": self.wanted,
+            **({"rounds": taken} if rounds else {}),
         }
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> RowResult:
+        """What `to_json` wrote, with its rounds."""
+        return cls(
+            ROWS[written["name"]],
+            rounds=[
+                Round({loop: Sample(**sample) for loop, sample in one.items()})
+                for one in written["rounds"]
+            ],
+            failures=written["failures"],
+            skipped=written["skipped"],
+            identities=written["identities"],
+            wanted=written["wanted"],
+        )
 
 
 def run_row(
@@ -101,11 +129,16 @@ def run_row(
     settings: Settings,
     say: Say,
     seed: int = 1,
+    peers: Peers | None = None,
 ) -> RowResult:
-    """Measure one row on every entrant (name to contestant and interpreter)."""
+    """Measure one row on every entrant (name to contestant and interpreter).
+
+    `peers` keeps servers that client rows talk to for the rows that follow.
+    """
     result = RowResult(row, wanted=settings.rounds)
     order = random.Random(f"{seed} {row.name}")
     with contextlib.ExitStack() as stack:
+        peers = peers or stack.enter_context(Peers(settings.client_core))
         drivers: dict[str, Driver] = {}
 
         def attempt(loop: str, work: Callable[[], Any]) -> Any:
@@ -118,12 +151,25 @@ def run_row(
                 say(f"  {loop} failed on {row.name}: {str(failure).splitlines()[-1]}")
                 return None
 
-        for loop, (contestant, python) in entrants.items():
+        def start(loop: str) -> Driver:
+            contestant, python = entrants[loop]
+            return driver_for(row, contestant, python, settings, peers)
 
-            def start(contestant: Contestant = contestant, python: Path = python) -> Driver:
-                return stack.enter_context(driver_for(row, contestant, python, settings))
+        def enter(started: Future[Driver]) -> Driver:
+            return stack.enter_context(started.result())
 
-            if driver := attempt(loop, start):
+        taking_part = [loop for loop, (who, _) in entrants.items() if takes_part(row, who)]
+        # Together: most of the time goes into the imports of interpreters that start.
+        with ThreadPoolExecutor(max(1, len(taking_part))) as pool:
+            starting = {loop: pool.submit(start, loop) for loop in taking_part}
+        for loop, started in starting.items():
+            try:
+                driver = attempt(loop, partial(enter, started))
+            except Missing as lack:
+                result.skipped = str(lack)
+                say(f"  {row.name} is left out: {lack}")
+                return result
+            if driver:
                 drivers[loop] = driver
                 result.identities[loop] = driver.identity
         for loop, driver in list(drivers.items()):

@@ -28,6 +28,14 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(median, (third - first) / median, len(values))
 
 
+def percentile(ordered: Sequence[int], per_mille: int) -> int:
+    """The value below or at which so many thousandths of the values lie, as the load generator
+    counts them."""
+    if not ordered:
+        raise ValueError("nothing was measured")
+    return ordered[max(1, -(-len(ordered) * per_mille // 1000)) - 1]
+
+
 def times_better(subject: Summary, other: Summary, *, higher_is_better: bool) -> float:
     """How many times better the subject is than the other: 2.0 for half the cost or twice the
     rate, below 1 when it is behind."""

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import json
 import os
+import resource
 import sys
 from importlib import metadata
 from typing import Any, TextIO
@@ -32,6 +33,23 @@ def answer(stream: TextIO, **fields: Any) -> None:
 def pin(cores: list[int]) -> None:
     if cores:
         os.sched_setaffinity(0, cores)
+
+
+def most_descriptors() -> int:
+    """How many descriptors this machine lets a process have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def raise_descriptors() -> None:
+    """Allow that many: the usual limit is lower."""
+    most = most_descriptors()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def rss_kib() -> float:
+    """Memory of this process that is in place now."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1024
 
 
 def enter(start: dict[str, Any]) -> tuple[asyncio.AbstractEventLoop, dict[str, Any]]:

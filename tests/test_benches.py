@@ -6,13 +6,14 @@ No test here looks at how fast anything is: counts are tiny and the machine may 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import platform
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 
 from benches import cli, environments, load, wire, worker
 from benches.child import Worker, WorkerFailed
-from benches.contestants import CONTESTANTS, Contestant
-from benches.drivers import FIGURES, EchoDriver, Settings
-from benches.rows import ROWS, echo, scheduling, select
+from benches.contestants import CONTESTANTS, LIMIT, Contestant
+from benches.echo_driver import EchoDriver
+from benches.rows import ROWS, Tier, echo, scheduling, select
 from benches.runner import run_row
+from benches.settings import Settings
 
 TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.05, warm_up=0.02)
 START: dict[str, Any] = {**CONTESTANTS["stock"].start, "cores": []}
@@ -34,19 +36,6 @@ START: dict[str, Any] = {**CONTESTANTS["stock"].start, "cores": []}
 needs_load = pytest.mark.skipif(
     not (os.environ.get(load.BINARY_VARIABLE) or shutil.which("cargo", path=load.cargo_path())),
     reason="cargo is not installed: the load generator is built with it",
-)
-loops = pytest.mark.parametrize(
-    "loop",
-    [
-        "stock",
-        pytest.param(
-            "batuta",
-            marks=pytest.mark.skipif(
-                not importlib.util.find_spec("batuta"),
-                reason="Batuta is not built into this Python",
-            ),
-        ),
-    ],
 )
 
 
@@ -61,50 +50,31 @@ def quiet(_text: str) -> None:
 # The rows
 
 
-@loops
-@pytest.mark.parametrize("row", scheduling.ROWS, ids=lambda row: row.name)
-def test_scheduling_row_measures_work_done_on_the_loop_it_names(
-    row: scheduling.SchedulingRow, loop: str
-) -> None:
-    result = run_row(row, entrant(loop), TINY, quiet)
-    assert result.failures == {}
-    package = CONTESTANTS[loop].package
-    assert result.identities[loop]["type"].partition(".")[0] == package
-    sample = result.rounds[0].samples[loop]
-    assert sample.raw["operations"] == row.rounded(round(row.count * TINY.scale))
-    assert set(sample.figures) == {figure.key for figure in FIGURES["scheduling"]}
-    # A microsecond is a thousand nanoseconds: the bounds catch a wrong unit, not a slow machine.
-    assert 5 < sample.figures["cpu_ns"] < 10_000_000
-    assert sample.figures["wall_ns"] > 5
-
-
-@needs_load
-@pytest.mark.timeout(170)  # the first one builds the load generator
-@loops
-@pytest.mark.parametrize("row", echo.ROWS, ids=lambda row: row.name)
-def test_echo_row_measures_verified_requests(row: echo.EchoRow, loop: str) -> None:
-    result = run_row(row, entrant(loop), TINY, quiet)
-    assert result.failures == {}
-    sample = result.rounds[0].samples[loop]
-    assert set(sample.figures) == {figure.key for figure in FIGURES["echo"]}
-    assert sample.raw["bytes"] == sample.raw["requests"] * row.size > 0
-    assert sample.raw["window_ns"] >= 50_000_000
-    assert 0.01 < sample.figures["server_cpu_us"] < 100_000
-    assert 0 < sample.figures["p50_us"] <= sample.figures["p99_us"]
-    # One core can be no more than full; the window and the clock are read one after the other.
-    assert 0 < sample.figures["server_busy_pct"] < 110
-
-
 def test_rows_are_chosen_by_name_pattern_and_group() -> None:
-    assert select(None) == list(ROWS.values())
+    assert select(None, Tier.ALL) == list(ROWS.values())
     assert [row.name for row in select(["sleep0*", "call_soon"])] == [
         "call_soon",
         "sleep0",
         "sleep0_100",
     ]
-    assert select(["echo"]) == list(echo.ROWS)
+    assert select(["tls"]) == [row for row in echo.ROWS if row.group == "tls" and row.tier <= 1]
+    assert select(["tls"], Tier.ALL) == [row for row in echo.ROWS if row.group == "tls"]
+    assert all(row.tier <= Tier.USUAL for row in select(["echo_*"]))
+    quick = select(None, Tier.QUICK)
+    assert {row.name for row in quick} < {row.name for row in select(None)} < set(ROWS)
+    assert {row.kind for row in quick} >= {"scheduling", "echo", "system", "client"}
+    assert ROWS["echo_10k_c1000_x16"] in select(["echo_10k_c1000_x16"]), "any row can be named"
     with pytest.raises(ValueError, match="no row is called 'sleep_0'"):
         select(["call_soon", "sleep_0"])
+
+
+def test_rows_of_echo_cover_every_size_and_number_of_connections() -> None:
+    shapes = {
+        (row.size, row.connections, row.in_flight) for row in echo.ROWS if row.server == "protocol"
+    }
+    sizes = (64, 1 << 10, 10 << 10, 100 << 10)
+    assert {(s, c, w) for s in sizes for c in (1, 10, 100, 1000) for w in (1, 16)} <= shapes
+    assert len({row.name for row in echo.ROWS}) == len(echo.ROWS)
 
 
 def test_a_row_that_does_not_do_the_work_is_refused() -> None:
@@ -251,7 +221,9 @@ def test_a_server_that_dies_under_load_is_reported_with_its_signal() -> None:
 
 def test_a_server_ends_when_the_runner_lets_go_of_it() -> None:
     with Worker(
-        sys.executable, "benches.server", {**START, "server": "protocol", "size": 64}
+        sys.executable,
+        "benches.server",
+        {**START, "server": "protocol", "size": 64, "place": "tcp"},
     ) as one:
         assert one.ask(10.0)["user_s"] > 0
     assert one.failure() == "exit code 0"
@@ -318,7 +290,9 @@ def test_a_rival_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
 def test_the_command_writes_the_table_and_everything_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "settings_for", lambda quick, rounds: replace(TINY, rounds=rounds))
+    monkeypatch.setattr(
+        cli, "settings_for", lambda quick, rounds, seconds: replace(TINY, rounds=rounds)
+    )
     out = tmp_path / "out.json"
     code = cli.main(
         ["--only", "call_soon,sleep0", "--loops", "stock", "--rounds", "2", "--json", str(out)]
@@ -334,12 +308,45 @@ def test_the_command_writes_the_table_and_everything_measured(
         assert row["summary"]["stock"]["cpu_ns"]["median"] > 0
 
 
+@needs_load
+@pytest.mark.timeout(170)
+def test_a_command_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "benches", "--only", "unix_1k", "--loops", "stock"]
+    with subprocess.Popen(
+        [*command, "--seconds", "60"],
+        cwd=Path(__file__).parent.parent,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 40
+            while not list(tmp_path.glob("batuta-bench-*/socket")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.terminate()
+            assert process.wait(20) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert list(tmp_path.glob("batuta-bench-*")) == []
+
+
 def test_the_command_refuses_unknown_rows_and_loops(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--only", "echo_65"], ["--loops", "stock,trio"], ["--rounds", "0"]):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
     assert "no loop is called trio" in capsys.readouterr().err
+
+
+@needs_load
+@pytest.mark.timeout(170)
+def test_the_limit_needs_nothing_but_the_load_generator() -> None:
+    entrants, absent, _ = cli.enter([LIMIT])
+    assert list(entrants) == [LIMIT]
+    assert absent == {}
 
 
 def test_settings_hold_server_and_load_apart_where_there_are_two_cores() -> None:

@@ -1,4 +1,4 @@
-"""The arithmetic and the wording of the benchmark report, on made-up measurements."""
+"""The arithmetic of the benchmark suite, and which rounds count."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 
 from benches import runner
 from benches.contestants import CONTESTANTS, Contestant
-from benches.drivers import Sample, Settings
-from benches.report import Report
+from benches.figures import Sample
+from benches.peers import Peers
 from benches.rows import ROWS, Row
-from benches.runner import Round, RowResult, run_row
-from benches.stats import Summary, geometric_mean, summarize, times_better, within_noise
+from benches.runner import RowResult, run_row
+from benches.settings import Settings
+from benches.stats import (
+    Summary,
+    geometric_mean,
+    percentile,
+    summarize,
+    times_better,
+    within_noise,
+)
+
+from measurements import report
 
 # Statistics
 
@@ -36,6 +46,16 @@ def test_one_wild_value_moves_neither_median_nor_spread() -> None:
 def test_nothing_measured_has_no_median() -> None:
     with pytest.raises(ValueError, match="nothing was measured"):
         summarize([])
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    hundred = list(range(1, 101))
+    assert [percentile(hundred, one) for one in (1, 500, 990, 999, 1000)] == [1, 50, 99, 100, 100]
+    assert percentile([7], 500) == percentile([7], 999) == 7
+    assert percentile([1, 2], 500) == 1
+    assert percentile([1, 2], 501) == 2
+    with pytest.raises(ValueError, match="nothing was measured"):
+        percentile([], 500)
 
 
 def test_ratio_is_above_one_for_less_cost_and_for_more_rate() -> None:
@@ -93,7 +113,9 @@ def run_scripts(
     rounds: int,
     **scripts: list[tuple[float, str | None]],
 ) -> RowResult:
-    def driver_for(row: Row, contestant: Contestant, python: Path, settings: Settings) -> Scripted:
+    def driver_for(
+        row: Row, contestant: Contestant, python: Path, settings: Settings, peers: Peers
+    ) -> Scripted:
         return Scripted(scripts[contestant.name])
 
     monkeypatch.setattr(runner, "driver_for", driver_for)
@@ -132,151 +154,3 @@ def test_the_order_changes_from_round_to_round_and_every_loop_is_in_each(
     orders = [tuple(one.samples) for one in result.rounds]
     assert all(sorted(order) == ["batuta", "rloop", "stock", "uvloop"] for order in orders)
     assert len(set(orders)) > 2
-
-
-# The report
-
-
-def result_of(row: str, **values: float | str) -> RowResult:
-    """A row's result from medians; a text is the reason of a failure."""
-    figures = {name: value for name, value in values.items() if not isinstance(value, str)}
-    samples = {
-        name: Sample({"cpu_ns": value, "wall_ns": value}, {}) for name, value in figures.items()
-    }
-    return RowResult(
-        ROWS[row],
-        rounds=[Round(samples)] * 3,
-        failures={name: value for name, value in values.items() if isinstance(value, str)},
-        identities={name: {"type": f"{name}.Loop", "version": "1.0"} for name in figures},
-        wanted=3,
-    )
-
-
-def report(results: list[RowResult], loops: list[str], **absent: str) -> str:
-    machine = {
-        "date": "2000-01-01",
-        "revision": "abc",
-        "cpu": "a processor",
-        "virtual": True,
-        "cores": [0, 1],
-        "kernel": "Linux",
-        "libc": "glibc",
-        "python": "3.13.0",
-        "python_build": "no PGO",
-        "load_before": (0.0, 0.0, 0.0),
-        "busy_before": False,
-    }
-    return Report(machine, {"summary": "3 rounds"}, loops, absent, {}, results).to_markdown()
-
-
-def line_of(text: str, row: str) -> str:
-    """The row's line in the first table, which is the main figure's."""
-    return next(line for line in text.splitlines() if line.startswith(f"| `{row}`"))
-
-
-def test_the_table_shows_medians_ratios_to_stock_and_the_best_rival() -> None:
-    text = report(
-        [result_of("sleep0", stock=1000.0, batuta=100.0, uvloop=400.0, rloop=200.0)],
-        ["stock", "batuta", "uvloop", "rloop"],
-    )
-    line = line_of(text, "sleep0")
-    assert "| 1,000 ±0% | **100** ±0% (10.00x) | 400 ±0% (2.50x) | 200 ±0% (5.00x) |" in line
-    assert line.endswith("| 2.00x rloop |")
-    assert "batuta is behind the best rival on no row" in text
-
-
-def test_both_ways_to_use_batuta_are_compared_each_for_itself() -> None:
-    ours = {"batuta+accelerate": 50.0}
-    text = report(
-        [
-            result_of("sleep0", stock=1000.0, batuta=100.0, rloop=200.0, **ours),
-            result_of("timers", stock=1000.0, batuta=100.0, rloop=800.0, **ours),
-        ],
-        ["stock", "batuta", "batuta+accelerate", "rloop"],
-    )
-    assert line_of(text, "sleep0").endswith("| 2.00x rloop | 4.00x rloop |")
-    # Means of 2 and 8, and of 4 and 16.
-    assert (
-        "**batuta** against the best rival of each row: 4.00x in the geometric mean over 2 rows, "
-        "2.00x to 8.00x." in text
-    )
-    assert "**batuta+accelerate** against the best rival of each row: 8.00x in the" in text
-
-
-def test_stock_is_the_best_rival_where_no_other_is_faster() -> None:
-    text = report(
-        [result_of("lock", stock=100.0, batuta=110.0, rloop=120.0)], ["stock", "batuta", "rloop"]
-    )
-    assert line_of(text, "lock").endswith("| **behind:** 0.91x stock |")
-
-
-def test_rows_that_are_won_narrowly_are_named() -> None:
-    text = report(
-        [
-            result_of("sleep0", stock=1000.0, batuta=100.0, rloop=140.0),
-            result_of("timers", stock=1000.0, batuta=100.0, rloop=151.0),
-        ],
-        ["stock", "batuta", "rloop"],
-    )
-    narrow = text.partition("Rows on which it is ahead by less than 1.5x:\n\n")[2]
-    assert narrow.startswith("- `sleep0`: 1.40x rloop\n")
-    assert "`timers`" not in narrow
-
-
-def test_a_build_that_is_no_release_is_shown_as_such() -> None:
-    for build, shown in (
-        ("release, opt-level 3", "1.0 (release, opt-level 3 build)\n"),
-        ("debug, opt-level 1", "1.0 (**debug, opt-level 1 build: its figures say nothing**)\n"),
-    ):
-        result = result_of("sleep0", stock=1000.0, batuta=100.0)
-        result.identities["batuta"]["build"] = build
-        assert f"- batuta: `batuta.Loop` {shown}" in report([result], ["stock", "batuta"])
-
-
-def test_accelerated_names_are_listed() -> None:
-    result = result_of("sleep0", **{"batuta+accelerate": 100.0})
-    result.identities["batuta+accelerate"]["accelerated"] = ["Event", "sleep"]
-    assert "1.0 with its own `Event`, `sleep`\n" in report([result], ["batuta+accelerate"])
-
-
-def test_rows_that_are_lost_are_named() -> None:
-    text = report(
-        [
-            result_of("sleep0", stock=1000.0, batuta=100.0, rloop=80.0),
-            result_of("timers", stock=1000.0, batuta=100.0, rloop=200.0),
-        ],
-        ["stock", "batuta", "rloop"],
-    )
-    assert line_of(text, "sleep0").endswith("| **behind:** 0.80x rloop |")
-    lost = text.partition("Rows on which batuta is behind the best rival:\n\n")[2]
-    assert lost.startswith("- `sleep0`: behind: 0.80x rloop\n")
-    assert "`timers`" not in lost
-
-
-def test_failures_and_absent_loops_are_shown_with_their_reasons() -> None:
-    text = report(
-        [
-            result_of("sleep0", stock=1000.0, batuta=100.0, rloop="killed by SIGSEGV"),
-            result_of("timers", rloop="exit code 1: Traceback:\n  File x\nOSError: no"),
-        ],
-        ["stock", "batuta", "rloop"],
-        uvloop="cannot be installed: no wheel",
-    )
-    assert "| failed | 10.00x stock |" in line_of(text, "sleep0")
-    assert "- rloop failed on `sleep0`: killed by SIGSEGV" in text
-    assert "- rloop failed on `timers`: exit code 1: OSError: no\n" in text
-    assert "- uvloop: **not measured**: cannot be installed: no wheel" in text
-
-
-def test_where_nothing_was_compared_nothing_is_claimed() -> None:
-    alone = result_of("sleep0", stock="exit code 1", batuta=100.0, rloop="killed by SIGSEGV")
-    text = report([alone], ["stock", "batuta", "rloop"])
-    assert line_of(text, "sleep0").endswith("| failed | - |")
-    assert "geometric mean" not in text
-    assert "the best rival on no row" not in text
-
-
-def test_without_batuta_there_is_no_comparison_of_it() -> None:
-    text = report([result_of("sleep0", stock=1000.0, rloop=500.0)], ["stock", "rloop"])
-    assert "against the best rival" not in text
-    assert "(2.00x)" in line_of(text, "sleep0")

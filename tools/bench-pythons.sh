@@ -6,7 +6,8 @@
 # OPTIONs are those of `python -m benches`. A version is looked for as python3.X in PATH and among
 # pyenv's; 3.14 and 3.15, where the machine has none, in the Debian tree of tools/sid-python.sh.
 # Each has an environment of its own in build/bench, with Batuta built for release into it, and
-# leaves its report in build/bench/results, as VERSION.md and VERSION.json.
+# leaves its report in build/bench/results, as VERSION.md and VERSION.json; one of all rows, measured
+# in full, goes to docs/benchmarks as well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
@@ -53,7 +54,9 @@ measure() {
   local place=$root/build/bench
   run+=(env BATUTA_REVISION="$revision" CARGO_TARGET_DIR="$place/target-$version")
   "${run[@]}" PYTHON="$python" VENV="$place/own-$version" tools/setup.sh bench || return
-  "${run[@]}" "$place/own-$version/bin/python" -m benches \
+  local page=(--page docs/benchmarks)
+  [[ " $* " != *\ --only\ * && " $* " != *\ --quick\ * ]] || page=()
+  "${run[@]}" "$place/own-$version/bin/python" -m benches "${page[@]}" \
     --markdown "$place/results/$version.md" --json "$place/results/$version.json" "$@"
 }
 

@@ -94,6 +94,27 @@ async def timers(loop: AbstractEventLoop, count: int) -> int:
     return fired
 
 
+async def million_timers(loop: AbstractEventLoop, count: int) -> int:
+    """All wait at the same time before the first is due; then all fire."""
+    done = loop.create_future()
+    fired = 0
+
+    def fire() -> None:
+        nonlocal fired
+        fired += 1
+        if fired == count:
+            done.set_result(None)
+
+    # Far enough ahead that no loop fires one while others are still added, in no sorted order.
+    due = loop.time() + 4e-6 * count
+    for index in range(count):
+        loop.call_at(due + index * 619 % 1_000_003 * 1e-9, fire)
+    while loop.time() < due + 0.01:
+        time.sleep(0.001)
+    await done
+    return fired
+
+
 async def call_soon_threadsafe(loop: AbstractEventLoop, count: int) -> int:
     """Another thread wakes the sleeping loop, again and again, each time after it was answered."""
     turn = threading.Lock()
@@ -128,6 +149,12 @@ ROWS = (
         "call_later_cancel", "a timer added and cancelled", call_later_cancel, 100_000, BATCH
     ),
     SchedulingRow("timers", f"a timer added and fired, {TIMERS} due at once", timers, 20_000, 1000),
+    SchedulingRow(
+        "timers_1m",
+        "a timer added and fired, 1,000,000 waiting at once (in quick runs 100,000)",
+        million_timers,
+        1_000_000,
+    ),
     SchedulingRow(
         "call_soon_threadsafe",
         "the sleeping loop woken by another thread",

@@ -1,12 +1,33 @@
-//! The command line: `--name value` pairs into a checked [`Config`].
+//! The command line: a command and `--name value` pairs, into a checked [`Command`].
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 pub const USAGE: &str = "\
-usage: batuta-load --address HOST:PORT [options]
-  --address HOST:PORT  the echo server (numeric host)
+usage: batuta-load [COMMAND] [options]
+
+commands
+  echo                 requests that a server sends back, and what they cost it (the default)
+  connect              connections opened and closed, and what they cost the server
+  idle                 opens connections, says so, and holds them until its input ends
+  serve                a server with nothing in it but the system calls: the limit
+  certificate FOLDER   writes certificate.pem and key.pem for 127.0.0.1 and localhost
+
+where (echo, connect and idle; serve takes --unix and --pipes, and ports of its own choice)
+  --address HOST:PORT  a TCP server (numeric host)
+  --unix PATH          a server on a Unix socket
+  --udp HOST:PORT      datagrams
+  --pipes FOLDER       named pipes FOLDER/to-server and FOLDER/from-server
+  --tls CERTIFICATE    TLS over --address; trusts this PEM file
+
+echo
+  --talk KIND          stream: bytes sent back as they are (default)
+                       one-way: the server counts, and answers with the count at the end
+                       http: GET requests; the answer's body has --size bytes
+                       websocket: binary messages of --size bytes
+  --path PATH          of the HTTP request (default /)
   --connections N      connections to open (default 10)
   --size N             bytes per request, at least 2 (default 64)
   --in-flight N        requests kept in flight on each connection (default 1)
@@ -14,14 +35,57 @@ usage: batuta-load --address HOST:PORT [options]
   --warm-up S          time before the window (default 0.2)
   --server-pid PID     report the processor time and context switches of this process
   --core N             run on this processor only
-  --verify             compare every byte that comes back";
+  --verify             compare every byte that comes back
+
+connect (also --connections: how many at a time, --seconds, --warm-up, --server-pid, --core)
+  --exchange           send one request and read the answer before closing;
+                       without it the server closes
+
+idle (also --connections)
+
+serve
+  --what KIND          echo (default), sink, close, http
+  --udp-echo           serve echo over UDP
+  --tls-key FOLDER     serve TLS with what `certificate` wrote there
+  --size N             bytes in the body of HTTP answers
+  --core N             run on this processor only";
 
 /// Largest request: the reply buffer and the message templates stay far from exhausting memory.
 const MAX_SIZE: usize = 16 << 20;
+/// Largest datagram that UDP over IPv4 carries.
+const MAX_DATAGRAM: usize = 65_507;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    Echo(Config),
+    Connect(Config),
+    Idle(Config),
+    Serve(Service),
+    Certificate(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+    Udp(SocketAddr),
+    Pipes(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Talk {
+    Stream,
+    OneWay,
+    Http,
+    WebSocket,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    pub address: SocketAddr,
+    pub target: Target,
+    pub tls: Option<PathBuf>,
+    pub talk: Talk,
+    pub path: String,
     pub connections: usize,
     pub size: usize,
     pub in_flight: usize,
@@ -30,13 +94,61 @@ pub struct Config {
     pub server_pid: Option<i32>,
     pub core: Option<usize>,
     pub verify: bool,
+    pub exchange: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum What {
+    Echo,
+    Sink,
+    Close,
+    Http,
+}
+
+/// Where the limit listens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    Tcp,
+    Unix(PathBuf),
+    Udp,
+    Pipes(PathBuf),
+    Tls(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    pub what: What,
+    pub place: Place,
+    pub size: usize,
+    pub core: Option<usize>,
+}
+
+impl Command {
+    pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut arguments = arguments.peekable();
+        let named = arguments.next_if(|word| !word.starts_with("--"));
+        match named.as_deref() {
+            None | Some("echo") => Ok(Self::Echo(Config::from_options(arguments)?.checked()?)),
+            Some("connect") => Ok(Self::Connect(Config::from_options(arguments)?.checked()?)),
+            Some("idle") => Ok(Self::Idle(Config::from_options(arguments)?.checked()?)),
+            Some("serve") => Ok(Self::Serve(Service::from_options(arguments)?)),
+            Some("certificate") => match (arguments.next(), arguments.next()) {
+                (Some(folder), None) => Ok(Self::Certificate(folder.into())),
+                _ => Err("certificate needs a folder and nothing else".into()),
+            },
+            Some(other) => Err(format!("unknown command {other}")),
+        }
+    }
 }
 
 impl Config {
-    pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut address = None;
+    fn from_options(mut options: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut target = None;
         let mut config = Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            target: Target::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+            tls: None,
+            talk: Talk::Stream,
+            path: "/".into(),
             connections: 10,
             size: 64,
             in_flight: 1,
@@ -45,16 +157,29 @@ impl Config {
             server_pid: None,
             core: None,
             verify: false,
+            exchange: false,
         };
-        let mut arguments = arguments;
-        while let Some(name) = arguments.next() {
-            if name == "--verify" {
-                config.verify = true;
-                continue;
-            }
-            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
+        while let Some(name) = options.next() {
             match name.as_str() {
-                "--address" => address = Some(parse(&name, &value)?),
+                "--verify" => {
+                    config.verify = true;
+                    continue;
+                }
+                "--exchange" => {
+                    config.exchange = true;
+                    continue;
+                }
+                _ => {}
+            }
+            let value = options.next().ok_or_else(|| format!("{name} needs a value"))?;
+            match name.as_str() {
+                "--address" => target = Some(Target::Tcp(parse(&name, &value)?)),
+                "--unix" => target = Some(Target::Unix(value.into())),
+                "--udp" => target = Some(Target::Udp(parse(&name, &value)?)),
+                "--pipes" => target = Some(Target::Pipes(value.into())),
+                "--tls" => config.tls = Some(value.into()),
+                "--talk" => config.talk = talk(&value)?,
+                "--path" => config.path = value,
                 "--connections" => config.connections = parse(&name, &value)?,
                 "--size" => config.size = parse(&name, &value)?,
                 "--in-flight" => config.in_flight = parse(&name, &value)?,
@@ -65,8 +190,8 @@ impl Config {
                 _ => return Err(format!("unknown option {name}")),
             }
         }
-        config.address = address.ok_or("--address is required")?;
-        config.checked()
+        config.target = target.ok_or("--address, --unix, --udp or --pipes is required")?;
+        Ok(config)
     }
 
     fn checked(self) -> Result<Self, String> {
@@ -85,7 +210,73 @@ impl Config {
         if self.server_pid.is_some_and(|pid| pid <= 0) {
             return Err("--server-pid must be a process id".into());
         }
+        if self.talk == Talk::Http && self.in_flight != 1 {
+            return Err("--talk http has one request in flight; --in-flight must be 1".into());
+        }
+        if self.talk == Talk::OneWay && (self.tls.is_some() || self.in_flight != 1) {
+            return Err("--talk one-way goes with neither --tls nor --in-flight".into());
+        }
+        match &self.target {
+            Target::Tcp(_) => {}
+            _ if self.tls.is_some() => return Err("--tls needs --address".into()),
+            Target::Unix(_) => {}
+            _ if self.talk != Talk::Stream => return Err("--talk needs --address or --unix".into()),
+            Target::Udp(_) if self.size > MAX_DATAGRAM => {
+                return Err(format!("--size of a datagram must not exceed {MAX_DATAGRAM}"));
+            }
+            Target::Pipes(_) if self.connections != 1 => {
+                return Err("--pipes is one connection: --connections must be 1".into());
+            }
+            Target::Udp(_) | Target::Pipes(_) => {}
+        }
         Ok(self)
+    }
+}
+
+impl Service {
+    fn from_options(mut options: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut service = Self { what: What::Echo, place: Place::Tcp, size: 64, core: None };
+        while let Some(name) = options.next() {
+            if name == "--udp-echo" {
+                service.place = Place::Udp;
+                continue;
+            }
+            let value = options.next().ok_or_else(|| format!("{name} needs a value"))?;
+            match name.as_str() {
+                "--what" => {
+                    service.what = match value.as_str() {
+                        "echo" => What::Echo,
+                        "sink" => What::Sink,
+                        "close" => What::Close,
+                        "http" => What::Http,
+                        _ => return Err(format!("--what: {value:?} is not valid")),
+                    }
+                }
+                "--unix" => service.place = Place::Unix(value.into()),
+                "--pipes" => service.place = Place::Pipes(value.into()),
+                "--tls-key" => service.place = Place::Tls(value.into()),
+                "--size" => service.size = parse(&name, &value)?,
+                "--core" => service.core = Some(parse(&name, &value)?),
+                _ => return Err(format!("unknown option {name}")),
+            }
+        }
+        if service.size > MAX_SIZE {
+            return Err(format!("--size must not exceed {MAX_SIZE}"));
+        }
+        if matches!(service.place, Place::Udp | Place::Pipes(_)) && service.what != What::Echo {
+            return Err("--udp-echo and --pipes serve echo only: --what".into());
+        }
+        Ok(service)
+    }
+}
+
+fn talk(value: &str) -> Result<Talk, String> {
+    match value {
+        "stream" => Ok(Talk::Stream),
+        "one-way" => Ok(Talk::OneWay),
+        "http" => Ok(Talk::Http),
+        "websocket" => Ok(Talk::WebSocket),
+        _ => Err(format!("--talk: {value:?} is not valid")),
     }
 }
 
@@ -99,43 +290,4 @@ fn seconds(name: &str, value: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(line: &str) -> Result<Config, String> {
-        Config::from_arguments(line.split_whitespace().map(String::from))
-    }
-
-    #[test]
-    fn options_reach_their_fields() {
-        let config = read(
-            "--address 127.0.0.1:80 --connections 3 --size 100 --in-flight 4 --seconds 0.5 \
-             --warm-up 0 --server-pid 7 --core 1 --verify",
-        )
-        .unwrap();
-        assert_eq!(config.address.port(), 80);
-        assert_eq!((config.connections, config.size, config.in_flight), (3, 100, 4));
-        assert_eq!(config.window, Duration::from_millis(500));
-        assert!(config.warm_up.is_zero());
-        assert_eq!((config.server_pid, config.core, config.verify), (Some(7), Some(1), true));
-    }
-
-    #[test]
-    fn bad_options_are_refused_by_name() {
-        for (line, word) in [
-            ("--connections 3", "--address"),
-            ("--address nowhere", "--address"),
-            ("--address 127.0.0.1:80 --size 1", "--size"),
-            ("--address 127.0.0.1:80 --size 9999999 --in-flight 9999999", "--in-flight"),
-            ("--address 127.0.0.1:80 --in-flight 0", "--in-flight"),
-            ("--address 127.0.0.1:80 --seconds 0", "--seconds"),
-            ("--address 127.0.0.1:80 --seconds -1", "--seconds"),
-            ("--address 127.0.0.1:80 --speed 3", "--speed"),
-            ("--address 127.0.0.1:80 --core", "--core"),
-            ("--address 127.0.0.1:80 --server-pid -4", "--server-pid"),
-        ] {
-            let problem = read(line).unwrap_err();
-            assert!(problem.contains(word), "{line}: {problem}");
-        }
-    }
-}
+mod tests;

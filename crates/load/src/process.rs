@@ -30,6 +30,30 @@ impl CpuClock {
     }
 }
 
+/// What this process has used so far.
+pub struct Usage {
+    pub user_s: f64,
+    pub system_s: f64,
+    pub page_faults: i64,
+}
+
+pub fn own_usage() -> io::Result<Usage> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the pointer is to a live local of the right type that the call only writes.
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, and then has filled all of it.
+    let usage = unsafe { usage.assume_init() };
+    #[expect(clippy::cast_precision_loss, reason = "seconds of processor time are small numbers")]
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    Ok(Usage {
+        user_s: seconds(usage.ru_utime),
+        system_s: seconds(usage.ru_stime),
+        page_faults: usage.ru_minflt,
+    })
+}
+
 /// How often the process's main thread had to leave a processor it still wanted.
 pub fn involuntary_switches(pid: i32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

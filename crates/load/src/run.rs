@@ -1,44 +1,24 @@
-//! The run itself: warm-up, measured window, drain; and its report.
+//! The run itself: warm-up, measured window, drain.
 
-use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll;
-use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::config::Config;
+use crate::config::{Config, Talk, Target};
 use crate::connection::{Connection, Shared};
 use crate::histogram::Histogram;
+use crate::limits;
 use crate::messages::Messages;
-use crate::process::{CpuClock, involuntary_switches};
+use crate::report::{Clocks, Edge, Report};
+use crate::wire::has_ended;
 
 /// How long the server may take to answer what is open when the window ends.
-const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// The same for datagrams: what is not back by then is lost.
+const DRAIN_DATAGRAMS: Duration = Duration::from_millis(200);
 const READ_BUFFER: usize = 256 << 10;
 const EVENTS: usize = 256;
-
-pub struct Report {
-    requests: u64,
-    bytes: u64,
-    window_ns: u64,
-    client_cpu_ns: u64,
-    server_cpu_ns: Option<u64>,
-    server_involuntary_switches: Option<u64>,
-    least_on_a_connection: u64,
-    most_on_a_connection: u64,
-    verified: bool,
-    percentiles: [(&'static str, u64); 4],
-    max_ns: u64,
-}
-
-/// Counters at one edge of the measured window.
-struct Edge {
-    at_ns: u64,
-    client_cpu: u64,
-    server_cpu: Option<u64>,
-    switches: Option<u64>,
-}
 
 struct Run<'a> {
     shared: Shared<'a>,
@@ -46,47 +26,76 @@ struct Run<'a> {
     poll: rustix::fd::OwnedFd,
     events: Vec<epoll::Event>,
     latencies: Histogram,
-    origin: Instant,
-    server: Option<(i32, CpuClock)>,
+    clocks: Clocks,
 }
 
 pub fn run(config: &Config) -> Result<Report, String> {
-    if let Some(core) = config.core {
-        if core >= CpuSet::MAX_CPU {
-            return Err(format!("there is no core {core}"));
-        }
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        sched_setaffinity(None, &cores).map_err(|error| format!("core {core}: {error}"))?;
-    }
-    let messages = Messages::new(config.size, config.in_flight, config.connections);
+    limits::pin(config.core)?;
+    limits::raise_descriptors();
+    let messages = messages(config);
     let mut run = Run::new(config, &messages).map_err(|error| error.to_string())?;
-    run.measure(config).map_err(|error| error.to_string())
+    let report = run.measure(config).map_err(|error| error.to_string())?;
+    if config.talk == Talk::OneWay {
+        for connection in run.connections {
+            connection.settle().map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(report)
+}
+
+fn messages(config: &Config) -> Messages {
+    let (size, in_flight, connections) = (config.size, config.in_flight, config.connections);
+    match config.talk {
+        Talk::Stream => Messages::new(size, in_flight, connections),
+        Talk::OneWay => {
+            // Whole chunks can be taken in one slice.
+            Messages::new(size, (READ_BUFFER / size).max(1), connections)
+        }
+        Talk::Http => {
+            let path = &config.path;
+            Messages::fixed(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+        }
+        Talk::WebSocket => {
+            let (request, reply) = frames(size);
+            Messages::framed(size, in_flight, connections, &request, &reply)
+        }
+    }
+}
+
+/// The heads of a client's and of a server's binary message. The client's mask is zero, which
+/// leaves the payload as it is; servers must unmask it all the same.
+fn frames(size: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut reply = vec![0x82];
+    match size {
+        0..126 => reply.push(u8::try_from(size).unwrap_or(0)),
+        126..65_536 => {
+            reply.push(126);
+            reply.extend(u16::try_from(size).unwrap_or(0).to_be_bytes());
+        }
+        _ => {
+            reply.push(127);
+            reply.extend((size as u64).to_be_bytes());
+        }
+    }
+    let mut request = reply.clone();
+    request[1] |= 0x80;
+    request.extend([0; 4]);
+    (request, reply)
 }
 
 impl<'a> Run<'a> {
     fn new(config: &Config, messages: &'a Messages) -> io::Result<Self> {
-        let server = match config.server_pid {
-            Some(pid) => Some((pid, CpuClock::of(pid)?)),
-            None => None,
-        };
+        let clocks = Clocks::of(config.server_pid)?;
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(config.connections);
         for index in 0..config.connections {
-            let start = messages.start(index);
-            let connection = Connection::open(config.address, start, config.in_flight)?;
-            epoll::add(
-                &poll,
-                connection.stream(),
-                epoll::EventData::new_u64(index as u64),
-                epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET,
-            )?;
+            let connection = Connection::open(config, messages.start(index))?;
+            connection.wire().register(&poll, index as u64, config.talk == Talk::OneWay)?;
             connections.push(connection);
         }
         Ok(Self {
             shared: Shared {
                 messages,
-                size: config.size as u64,
                 verify: config.verify,
                 buffer: vec![0; READ_BUFFER],
                 refill: true,
@@ -95,37 +104,48 @@ impl<'a> Run<'a> {
             poll,
             events: Vec::with_capacity(EVENTS),
             latencies: Histogram::new(),
-            origin: Instant::now(),
-            server,
+            clocks,
         })
     }
 
     fn measure(&mut self, config: &Config) -> io::Result<Report> {
-        let now = nanoseconds(self.origin);
-        for connection in &mut self.connections {
-            connection.grant(config.in_flight as u64, self.shared.size, now);
+        let one_way = config.talk == Talk::OneWay;
+        let now = self.clocks.now();
+        let size = self.shared.messages.request_size();
+        if !one_way {
+            for connection in &mut self.connections {
+                connection.grant(config.in_flight as u64, size, now);
+            }
         }
         // The first report of writability by epoll sends the first requests.
         self.until(Instant::now() + config.warm_up, |_| false)?;
 
         self.latencies.clear();
-        for connection in &mut self.connections {
-            connection.completed = 0;
-        }
-        let begin = self.edge()?;
+        let before: Vec<u64> = self.connections.iter().map(|one| one.completed).collect();
+        let begin = self.clocks.edge()?;
         self.until(Instant::now() + config.window, |_| false)?;
-        let end = self.edge()?;
+        // A window in which nothing came back says nothing: it lasts until something does.
+        let answered = |run: &Self| run.completed() > before.iter().sum();
+        self.until(Instant::now() + DRAIN, answered)?;
+        let end = self.clocks.edge()?;
 
-        let report = self.report(config, &begin, &end);
-        self.shared.refill = false;
-        let idle = |run: &Self| run.connections.iter().all(|one| one.open_requests() == 0);
-        self.until(Instant::now() + DRAIN, idle)?;
-        let open: usize = self.connections.iter().map(Connection::open_requests).sum();
-        if open > 0 {
-            return Err(io::Error::other(format!("{open} requests were never answered")));
-        }
+        let mut report = self.report(config, &before, &begin, &end);
         if report.requests == 0 {
             return Err(io::Error::other("no request was answered in the measured window"));
+        }
+        if one_way {
+            return Ok(report);
+        }
+        self.shared.refill = false;
+        let datagrams = matches!(config.target, Target::Udp(_));
+        let patience = if datagrams { DRAIN_DATAGRAMS } else { DRAIN };
+        let idle = |run: &Self| run.connections.iter().all(|one| one.open_requests() == 0);
+        self.until(Instant::now() + patience, idle)?;
+        let open: usize = self.connections.iter().map(Connection::open_requests).sum();
+        if datagrams {
+            report.lost = open as u64;
+        } else if open > 0 {
+            return Err(io::Error::other(format!("{open} requests were never answered")));
         }
         Ok(report)
     }
@@ -146,11 +166,12 @@ impl<'a> Run<'a> {
             }
             for event in &self.events {
                 let index = usize::try_from(event.data.u64()).map_err(io::Error::other)?;
-                let origin = self.origin;
+                let clocks = &self.clocks;
                 let latencies = &mut self.latencies;
                 self.connections[index].advance(
                     &mut self.shared,
-                    || nanoseconds(origin),
+                    has_ended(event.flags),
+                    || clocks.now(),
                     |latency| latencies.record(latency),
                 )?;
             }
@@ -158,67 +179,38 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn edge(&self) -> io::Result<Edge> {
-        let (server_cpu, switches) = match self.server {
-            Some((pid, clock)) => (Some(clock.now()?), Some(involuntary_switches(pid)?)),
-            None => (None, None),
-        };
-        Ok(Edge {
-            at_ns: nanoseconds(self.origin),
-            client_cpu: CpuClock::own().now()?,
-            server_cpu,
-            switches,
-        })
+    fn completed(&self) -> u64 {
+        self.connections.iter().map(|one| one.completed).sum()
     }
 
-    fn report(&self, config: &Config, begin: &Edge, end: &Edge) -> Report {
-        let requests = self.latencies.count();
-        let per_connection = || self.connections.iter().map(|one| one.completed);
+    fn report(&self, config: &Config, before: &[u64], begin: &Edge, end: &Edge) -> Report {
+        let per_connection =
+            || self.connections.iter().zip(before).map(|(one, before)| one.completed - before);
+        let requests: u64 = per_connection().sum();
         Report {
-            requests,
-            bytes: requests * self.shared.size,
-            window_ns: end.at_ns - begin.at_ns,
-            client_cpu_ns: end.client_cpu - begin.client_cpu,
-            server_cpu_ns: difference(begin.server_cpu, end.server_cpu),
-            server_involuntary_switches: difference(begin.switches, end.switches),
+            bytes: requests * config.size as u64,
             least_on_a_connection: per_connection().min().unwrap_or(0),
             most_on_a_connection: per_connection().max().unwrap_or(0),
             verified: config.verify,
-            percentiles: [("p50_ns", 500), ("p90_ns", 900), ("p99_ns", 990), ("p999_ns", 999)]
-                .map(|(name, per_mille)| (name, self.latencies.percentile(per_mille))),
-            max_ns: self.latencies.max(),
+            ..Report::between(begin, end, requests, &self.latencies)
         }
     }
 }
 
-impl Report {
-    pub fn to_json(&self) -> String {
-        let mut json = format!(
-            "{{\"requests\": {}, \"bytes\": {}, \"window_ns\": {}, \"client_cpu_ns\": {}",
-            self.requests, self.bytes, self.window_ns, self.client_cpu_ns
-        );
-        let mut add = |name: &str, value: Option<u64>| {
-            let value = value.map_or_else(|| "null".into(), |value| value.to_string());
-            // Writing to a String cannot fail.
-            let _ = write!(json, ", \"{name}\": {value}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn websocket_heads_carry_the_length_in_each_of_its_three_forms() {
+        let heads = |size| {
+            let (request, reply) = frames(size);
+            assert_eq!(request.len(), reply.len() + 4, "a mask of four bytes");
+            assert_eq!(request[1], reply[1] | 0x80);
+            reply
         };
-        add("server_cpu_ns", self.server_cpu_ns);
-        add("server_involuntary_switches", self.server_involuntary_switches);
-        add("least_on_a_connection", Some(self.least_on_a_connection));
-        add("most_on_a_connection", Some(self.most_on_a_connection));
-        for (name, value) in self.percentiles {
-            add(name, Some(value));
-        }
-        add("max_ns", Some(self.max_ns));
-        let _ = write!(json, ", \"verified\": {}}}", self.verified);
-        json
+        assert_eq!(heads(64), [0x82, 64]);
+        assert_eq!(heads(1024), [0x82, 126, 4, 0]);
+        assert_eq!(heads(100 << 10), [0x82, 127, 0, 0, 0, 0, 0, 1, 0x90, 0]);
     }
-}
-
-fn difference(begin: Option<u64>, end: Option<u64>) -> Option<u64> {
-    Some(end?.saturating_sub(begin?))
-}
-
-fn nanoseconds(origin: Instant) -> u64 {
-    u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,134 @@
+"""Measures what loops cost while they do nothing: idle connections, and the loop itself.
+
+Each sample is a new process: memory that was in use once is seldom given back.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from benches import load, wire
+from benches.child import Worker, WorkerFailed
+from benches.contestants import Contestant
+from benches.figures import Sample
+from benches.peers import Missing
+from benches.rows import FootprintRow, IdleRow
+from benches.settings import ForeignTime, Settings
+
+TICK = 0.01
+SETTLE = 0.1
+"""Seconds for what is left of opening the connections."""
+RESERVED = 100
+"""Descriptors that are not connections."""
+
+
+class _NewProcesses:
+    """What both have in common: no worker that lives from one sample to the next."""
+
+    identity: dict[str, Any]
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class IdleDriver(_NewProcesses):
+    def __init__(
+        self, row: IdleRow, contestant: Contestant, python: Path, settings: Settings
+    ) -> None:
+        if (allowed := wire.most_descriptors()) < row.connections + RESERVED:
+            raise Missing(
+                f"a process may have {allowed:,} descriptors here, and not "
+                f"{row.connections:,} connections"
+            )
+        self._row = row
+        self._python = python
+        self._settings = settings
+        self._start = {
+            **contestant.start,
+            "cores": settings.server_cores,
+            "server": "protocol",
+            "size": 64,
+            "tick": TICK,
+        }
+        with self._server() as server:
+            self.identity = server.identity
+
+    def _server(self) -> Worker:
+        return Worker(self._python, "benches.server", self._start, self._settings.timeout)
+
+    def warm_up(self) -> None:
+        """Nothing to warm: a server in use would hold on to its memory."""
+
+    def sample(self) -> Sample:
+        timeout = self._settings.timeout
+        with self._server() as server:
+            before = server.ask(timeout)
+            command = load.idle_command(
+                server.identity["host"],
+                server.identity["port"],
+                self._row.connections,
+                self._settings.client_core,
+            )
+            try:
+                holder = Worker.of_command(command, timeout)
+            except WorkerFailed as problem:
+                if death := server.failure():
+                    raise WorkerFailed(f"the server died: {death}") from problem
+                raise load.LoadFailed(str(problem)) from None
+            with holder:
+                time.sleep(SETTLE)
+                first = server.ask(timeout)
+                foreign = ForeignTime(self._settings)
+                time.sleep(max(self._settings.seconds, 20 * TICK))
+                last = server.ask(timeout)
+        used = {name: last[name] - first[name] for name in ("user_s", "system_s", "ticks")}
+        cpu = used["user_s"] + used["system_s"]
+        if not used["ticks"]:
+            raise WorkerFailed("the timer did not go off")
+        return Sample(
+            {
+                "rss_kib": (first["rss_kib"] - before["rss_kib"]) / self._row.connections,
+                "tick_us": cpu / used["ticks"] * 1e6,
+            },
+            {"before": before, "first": first, "last": last, "held": holder.identity},
+            foreign.complaint(cpu, 0.0),
+        )
+
+
+class FootprintDriver(_NewProcesses):
+    def __init__(
+        self, row: FootprintRow, contestant: Contestant, python: Path, settings: Settings
+    ) -> None:
+        self._python = python
+        self._settings = settings
+        self._contestant = contestant
+        self.identity = self._run()["identity"]
+
+    def warm_up(self) -> None:
+        """The first run has read everything from the disk and written the byte code."""
+
+    def sample(self) -> Sample:
+        foreign = ForeignTime(self._settings)
+        raw = self._run()
+        keys = ("import_ms", "first_ms", "rss_mib", "loop_kib")
+        return Sample({key: raw[key] for key in keys}, raw, foreign.complaint(raw["cpu_s"], 0.0))
+
+    def _run(self) -> dict[str, Any]:
+        start = {
+            **self._contestant.start,
+            "cores": self._settings.server_cores,
+            "since_ns": time.monotonic_ns(),
+        }
+        with Worker(self._python, "benches.footprint", start, self._settings.timeout) as worker:
+            return worker.identity

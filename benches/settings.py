@@ -1,0 +1,60 @@
+"""How much to measure, on which cores, and when a sample counts as disturbed."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+from benches import machine
+
+FOREIGN_SHARE = 0.10
+"""A sample with a core of its own is disturbed when others used more than this share of it."""
+
+FOREIGN_TICKS = 5
+"""Clock ticks of others' time that are never held against a short sample (they are coarse)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much to measure, and on which cores; None where there are not two to separate."""
+
+    rounds: int = 5
+    scale: float = 1.0
+    """Of the operations of rows with a fixed number of them."""
+    seconds: float = 0.4
+    warm_up: float = 0.15
+    server_core: int | None = None
+    client_core: int | None = None
+    all_cores: list[int] = field(default_factory=lambda: sorted(os.sched_getaffinity(0)))
+    timeout: float = 120.0
+
+    @property
+    def server_cores(self) -> list[int]:
+        return self.all_cores if self.server_core is None else [self.server_core]
+
+
+class ForeignTime:
+    """Time that others used on the two cores between its making and the complaint."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._cores = {
+            role: core
+            for role, core in (("server", settings.server_core), ("client", settings.client_core))
+            if core is not None
+        }
+        self._busy = self._busy_now()
+        self._since = time.monotonic()
+
+    def _busy_now(self) -> dict[str, float]:
+        return {role: machine.core_busy_seconds(core) for role, core in self._cores.items()}
+
+    def complaint(self, server_used: float, client_used: float) -> str | None:
+        elapsed = time.monotonic() - self._since
+        own = {"server": server_used, "client": client_used}
+        tolerated = max(FOREIGN_SHARE * elapsed, FOREIGN_TICKS / os.sysconf("SC_CLK_TCK"))
+        for role, busy in self._busy_now().items():
+            foreign = busy - self._busy[role] - own[role]
+            if foreign > tolerated:
+                return f"others used {foreign / elapsed:.0%} of the {role}'s core"
+        return None
