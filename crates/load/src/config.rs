@@ -46,6 +46,7 @@ idle (also --connections)
 serve
   --what KIND          echo (default), sink, close, http
   --udp-echo           serve echo over UDP
+  --uring              serve echo over TCP by io_uring instead of epoll
   --tls-key FOLDER     serve TLS with what `certificate` wrote there
   --size N             bytes in the body of HTTP answers
   --core N             run on this processor only";
@@ -109,6 +110,8 @@ pub enum What {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Place {
     Tcp,
+    /// The same by `io_uring`.
+    TcpByUring,
     Unix(PathBuf),
     Udp,
     Pipes(PathBuf),
@@ -237,8 +240,12 @@ impl Service {
     fn from_options(mut options: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut service = Self { what: What::Echo, place: Place::Tcp, size: 64, core: None };
         while let Some(name) = options.next() {
-            if name == "--udp-echo" {
-                service.place = Place::Udp;
+            if let Some(place) = match name.as_str() {
+                "--udp-echo" => Some(Place::Udp),
+                "--uring" => Some(Place::TcpByUring),
+                _ => None,
+            } {
+                service.place = place;
                 continue;
             }
             let value = options.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -263,8 +270,9 @@ impl Service {
         if service.size > MAX_SIZE {
             return Err(format!("--size must not exceed {MAX_SIZE}"));
         }
-        if matches!(service.place, Place::Udp | Place::Pipes(_)) && service.what != What::Echo {
-            return Err("--udp-echo and --pipes serve echo only: --what".into());
+        let echo_only = matches!(service.place, Place::Udp | Place::Pipes(_) | Place::TcpByUring);
+        if echo_only && service.what != What::Echo {
+            return Err("--udp-echo, --pipes and --uring serve echo only: --what".into());
         }
         Ok(service)
     }

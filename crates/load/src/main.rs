@@ -25,6 +25,7 @@ mod report;
 mod run;
 mod serve;
 mod tls;
+mod uring;
 mod wire;
 
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ use crate::limits;
 use crate::peer::Peer;
 use crate::process;
 use crate::tls::Tls;
+use crate::uring;
 use crate::wire::{Wire, has_ended};
 
 const LISTENER: u64 = u64::MAX;
@@ -39,6 +40,9 @@ struct Server {
 }
 
 pub fn run(service: &Service) -> Result<(), String> {
+    if service.place == Place::TcpByUring {
+        return uring::run(service.core);
+    }
     limits::pin(service.core)?;
     limits::raise_descriptors();
     Server::new(service).and_then(Server::serve).map_err(|error| error.to_string())
@@ -59,7 +63,7 @@ impl Server {
         let mut port = 0;
         match &service.place {
             Place::Unix(path) => server.listener = Some(UnixListener::bind(path)?.into()),
-            Place::Tcp | Place::Tls(_) => {
+            Place::Tcp | Place::TcpByUring | Place::Tls(_) => {
                 let listener = TcpListener::bind("127.0.0.1:0")?;
                 port = listener.local_addr()?.port();
                 server.listener = Some(listener.into());
@@ -83,12 +87,7 @@ impl Server {
         }
         let data = epoll::EventData::new_u64(RUNNER);
         epoll::add(&server.poll, io::stdin().as_fd(), data, epoll::EventFlags::IN)?;
-        say(&format!(
-            "{{\"type\": \"batuta-load serve\", \"bases\": [], \"version\": \"{}\", \"build\": \
-             null, \"pid\": {}, \"host\": \"127.0.0.1\", \"port\": {port}}}",
-            env!("CARGO_PKG_VERSION"),
-            std::process::id(),
-        ))?;
+        introduce(port)?;
         Ok(server)
     }
 
@@ -199,8 +198,18 @@ fn answer_of(size: usize) -> Vec<u8> {
     answer
 }
 
+/// Tells the runner who and where the server is.
+pub fn introduce(port: u16) -> io::Result<()> {
+    say(&format!(
+        "{{\"type\": \"batuta-load serve\", \"bases\": [], \"version\": \"{}\", \"build\": \
+         null, \"pid\": {}, \"host\": \"127.0.0.1\", \"port\": {port}}}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+    ))
+}
+
 /// Answers the runner; false when it has gone.
-fn attend() -> io::Result<bool> {
+pub fn attend() -> io::Result<bool> {
     let mut line = [0; 4096];
     let count = io::stdin().lock().read(&mut line)?;
     // One line is one question.
