@@ -1,0 +1,300 @@
+"""Bytes: raw uploads, resumable sessions, and the upload tokens that both end in.
+
+A resumable session keeps whole granules only. Where a connection ends in the middle of a chunk,
+the granules that arrived stay, the rest is dropped, and `query` says from where to go on. Two
+readers of one session cannot be: a later chunk ends the connection of an earlier one, as when a
+client was killed and its old connection is still half open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from .errors import ApiError, invalid
+from .faults import Fault, Kind
+from .gate import Call, Cut
+from .storage import Received, Sink
+
+if TYPE_CHECKING:
+    from .service import FakeGooglePhotos
+
+COMMAND = "X-Goog-Upload-Command"
+PROTOCOL = "X-Goog-Upload-Protocol"
+CONTENT_TYPE = "X-Goog-Upload-Content-Type"
+FILE_NAME = "X-Goog-Upload-File-Name"
+RAW_SIZE = "X-Goog-Upload-Raw-Size"
+OFFSET = "X-Goog-Upload-Offset"
+STATUS = "X-Goog-Upload-Status"
+SIZE_RECEIVED = "X-Goog-Upload-Size-Received"
+GRANULARITY = "X-Goog-Upload-Chunk-Granularity"
+URL = "X-Goog-Upload-URL"
+
+_SLOW_PIECE = 65_536
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Finished bytes that wait to become an item: what an upload token stands for."""
+
+    client_id: str
+    received: Received
+    file_name: str
+    finished: float
+
+
+@dataclass
+class Session:
+    """A resumable upload. `status` is active, final or cancelled; `reader` counts its chunks."""
+
+    id: str
+    client_id: str
+    raw_size: int
+    file_name: str
+    sink: Sink
+    started: float
+    status: str = "active"
+    token: str = ""
+    reader: int = 0
+
+    @property
+    def received(self) -> int:
+        """Bytes that are kept."""
+        return self.sink.size
+
+    def headers(self) -> dict[str, str]:
+        """What every answer says of the session."""
+        return {STATUS: self.status, SIZE_RECEIVED: str(self.received)}
+
+
+class Uploads:
+    """Answers at /v1/uploads."""
+
+    def __init__(self, service: FakeGooglePhotos) -> None:
+        self._service = service
+        self._limits = service.limits
+        self.sessions: dict[str, Session] = {}
+        self._finished: dict[str, Upload] = {}
+
+    @staticmethod
+    def kind(request: web.Request) -> Kind:
+        """What a request at this address asks for, by its headers."""
+        commands = _commands(request)
+        if "upload_id" in request.query:
+            if "query" in commands:
+                return Kind.UPLOAD_QUERY
+            return Kind.UPLOAD_CANCEL if "cancel" in commands else Kind.UPLOAD_CHUNK
+        resumable = request.headers.get(PROTOCOL, "").lower() == "resumable"
+        return Kind.UPLOAD_START if resumable or commands else Kind.UPLOAD_RAW
+
+    async def handle(self, call: Call) -> web.StreamResponse:
+        """Answers a request of any of these kinds."""
+        match call.kind:
+            case Kind.UPLOAD_RAW:
+                return await self._raw(call)
+            case Kind.UPLOAD_START:
+                return self._start(call)
+            case Kind.UPLOAD_QUERY:
+                return self._query(self._session(call))
+            case Kind.UPLOAD_CANCEL:
+                return self._cancel(self._session(call))
+        return await self._chunk(call, self._session(call))
+
+    def find(self, client_id: str, token: str) -> Upload | None:
+        """The upload of a token; None if it is unknown, another application's or too old."""
+        upload = self._finished.get(token)
+        if upload is None or upload.client_id != client_id:
+            return None
+        age = self._service.clock.now() - upload.finished
+        return None if age >= self._limits.upload_token_age else upload
+
+    async def _raw(self, call: Call) -> web.Response:
+        headers = call.request.headers
+        if headers.get(PROTOCOL, "").lower() != "raw":
+            raise invalid(f"Invalid or missing {PROTOCOL} header.", bare=True)
+        if call.request.content_type != "application/octet-stream":
+            raise invalid("Content-Type must be application/octet-stream.", bare=True)
+        self._check_type(headers.get(CONTENT_TYPE))
+        self._check_size(call.request.content_length or 0, headers.get(CONTENT_TYPE))
+        sink = self._service.media.sink()
+        try:
+            async for piece in self._pieces(call):
+                sink.write(piece)
+                self._check_size(sink.size, headers.get(CONTENT_TYPE))
+            if sink.size == 0:
+                raise invalid("The upload has no bytes.", bare=True)
+        except BaseException:
+            sink.discard()
+            raise
+        token = self._finish(call.client_id, sink, headers.get(FILE_NAME, ""))
+        return web.Response(text=token)
+
+    def _start(self, call: Call) -> web.Response:
+        headers = call.request.headers
+        if _commands(call.request) != {"start"} or headers.get(PROTOCOL, "").lower() != "resumable":
+            raise invalid(f"{COMMAND} must be start, {PROTOCOL} resumable.", bare=True)
+        if call.request.content_length:
+            raise invalid("Content-Length must be 0.", bare=True)
+        size = _number(headers.get(RAW_SIZE), RAW_SIZE)
+        if size == 0:
+            raise invalid("The upload has no bytes.", bare=True)
+        self._check_type(headers.get(CONTENT_TYPE))
+        self._check_size(size, headers.get(CONTENT_TYPE))
+        session = Session(
+            id=secrets.token_urlsafe(64),
+            client_id=call.client_id,
+            raw_size=size,
+            file_name=headers.get(FILE_NAME, ""),
+            sink=self._service.media.sink(),
+            started=self._service.clock.now(),
+        )
+        self.sessions[session.id] = session
+        url = f"{self._service.base_url}/v1/uploads?upload_id={session.id}"
+        granularity = str(self._limits.granularity)
+        answer = {URL: f"{url}&upload_protocol=resumable", GRANULARITY: granularity}
+        return web.Response(headers={**answer, STATUS: session.status})
+
+    def _session(self, call: Call) -> Session:
+        session = self.sessions.get(call.request.query["upload_id"])
+        if session is None or session.client_id != call.client_id or self._is_old(session):
+            raise ApiError("NOT_FOUND", "The upload session does not exist.", bare=True)
+        return session
+
+    def _is_old(self, session: Session) -> bool:
+        return self._service.clock.now() - session.started >= self._limits.session_age
+
+    def _query(self, session: Session) -> web.Response:
+        repeats = session.status == "final" and self._service.final_query_repeats_token
+        return web.Response(text=session.token if repeats else "", headers=session.headers())
+
+    def _cancel(self, session: Session) -> web.Response:
+        if session.status == "final":
+            raise _refused(session, "The upload is final and cannot be cancelled.")
+        session.status = "cancelled"
+        session.reader += 1
+        session.sink.discard()
+        return web.Response(headers={STATUS: session.status})
+
+    async def _chunk(self, call: Call, session: Session) -> web.Response:
+        commands = _commands(call.request)
+        final = "finalize" in commands
+        if not commands or not commands <= {"upload", "finalize"}:
+            raise _refused(session, f"Invalid or missing {COMMAND} header.")
+        if session.status != "active":
+            raise _refused(session, f"The upload is {session.status}.")
+        # A lone `finalize` sends no bytes and needs no offset.
+        offset = session.received
+        if "upload" in commands:
+            offset = _number(call.request.headers.get(OFFSET), OFFSET)
+        if offset != session.received:
+            raise _refused(session, f"The offset is {offset}, not {session.received}.")
+        self._check_chunk(session, call.request.content_length, final)
+        session.reader += 1
+        rest = await self._granules(call, session, session.reader)
+        if not final:
+            if rest:
+                raise _refused(session, "A chunk that is not the last one ends in a granule.")
+            return web.Response(headers=session.headers())
+        if session.received + len(rest) != session.raw_size:
+            arrived = session.received + len(rest)
+            raise _refused(session, f"{arrived} bytes arrived of {session.raw_size}.")
+        session.sink.write(rest)
+        session.status = "final"
+        session.token = self._finish(call.client_id, session.sink, session.file_name)
+        return web.Response(text=session.token, headers=session.headers())
+
+    def _check_chunk(self, session: Session, length: int | None, final: bool) -> None:
+        """Refuses a chunk of a wrong size before its bytes arrive, where it tells its size."""
+        if length is None:
+            return
+        if not final and length % self._limits.granularity:
+            granule = self._limits.granularity
+            raise _refused(session, f"The size of the chunk is no multiple of {granule}.")
+        if session.received + length > session.raw_size:
+            raise _refused(session, f"The upload is larger than {session.raw_size} bytes.")
+
+    async def _granules(self, call: Call, session: Session, reader: int) -> bytes:
+        """Takes a chunk: whole granules go to the session, what is left over is returned."""
+        rest = bytearray()
+        granule = self._limits.granularity
+        async for piece in self._pieces(call, session):
+            if session.reader != reader:
+                raise Cut
+            rest += piece
+            if session.received + len(rest) > session.raw_size:
+                raise _refused(session, f"The upload is larger than {session.raw_size} bytes.")
+            whole = len(rest) - len(rest) % granule
+            if whole:
+                session.sink.write(rest[:whole])
+                del rest[:whole]
+        if session.reader != reader:
+            raise Cut
+        return bytes(rest)
+
+    async def _pieces(self, call: Call, session: Session | None = None) -> AsyncIterator[bytes]:
+        """The body as it arrives; slowly, or not to its end, where the plan wants it."""
+        service = self._service
+        log = service.requests
+        left: float = float("inf")
+        if call.fault is Fault.CUT_BODY:
+            number = log.counts[call.kind]
+            share = service.faults.draw(f"cut {call.kind} {number}")
+            left = int((call.request.content_length or 1) * share)
+        slow = call.fault is Fault.SLOW_READ
+        content = call.request.content
+        while True:
+            piece = await (content.read(_SLOW_PIECE) if slow else content.readany())
+            if not piece and content.at_eof():
+                break
+            log.bytes_received += len(piece)
+            if session is not None:
+                log.session_bytes[session.id] += len(piece)
+            if len(piece) >= left:
+                yield piece[: int(left)]
+                raise Cut
+            left -= len(piece)
+            yield piece
+            if slow:
+                await asyncio.sleep(service.faults.slow)
+
+    def _check_type(self, declared: str | None) -> None:
+        if declared is None or declared == "application/octet-stream":
+            return
+        if not declared.startswith(("image/", "video/")):
+            raise invalid(f"Unsupported {CONTENT_TYPE}: {declared}.", bare=True)
+
+    def _check_size(self, size: int, declared: str | None) -> None:
+        photo = (declared or "").startswith("image/")
+        limit = self._limits.photo_bytes if photo else self._limits.video_bytes
+        if size > limit:
+            raise invalid(f"The file is larger than {limit} bytes.", bare=True)
+
+    def _finish(self, client_id: str, sink: Sink, file_name: str) -> str:
+        """The upload token of finished bytes."""
+        received = sink.finish()
+        token = f"CAIS{secrets.token_urlsafe(96)}"
+        now = self._service.clock.now()
+        self._finished[token] = Upload(client_id, received, file_name, now)
+        self._service.library.uploads[received.sha256] += 1
+        return token
+
+
+def _commands(request: web.Request) -> set[str]:
+    """The words of the command header: `upload, finalize` with or without the space."""
+    words = request.headers.get(COMMAND, "").lower().split(",")
+    return {word.strip() for word in words} - {""}
+
+
+def _number(text: str | None, header: str) -> int:
+    if text is None or not text.isascii() or not text.isdigit():
+        raise invalid(f"Invalid or missing {header} header.", bare=True)
+    return int(text)
+
+
+def _refused(session: Session, message: str) -> ApiError:
+    return ApiError("INVALID_ARGUMENT", message, headers=session.headers(), bare=True)
