@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,12 +119,20 @@ def choose_store(account: Account, *, keyring: bool) -> Store:
     return FileStore(account.token_file)
 
 
-def web_session(ca_file: Path | None) -> requests.Session:
-    """A session for the blocking libraries, which trusts what the rest of the program trusts."""
-    session = requests.Session()
-    if ca_file is not None:
-        session.verify = str(ca_file)
-    return session
+class _Session(requests.Session):
+    """A session for google-auth that trusts `ca_file`, whatever REQUESTS_CA_BUNDLE says.
+
+    The environment goes before `Session.verify`; an argument goes before both.
+    """
+
+    def __init__(self, ca_file: Path | None) -> None:
+        super().__init__()
+        self._ca_file = ca_file
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        if self._ca_file is not None:
+            kwargs["verify"] = str(self._ca_file)
+        return super().request(*args, **kwargs)
 
 
 class TokenSource:
@@ -165,18 +174,17 @@ class TokenSource:
         if text is None:
             raise SignInNeeded(f"not signed in: {LOGIN_HINT}")
         try:
-            found = Credentials.from_authorized_user_info(json.loads(text))  # type: ignore[no-untyped-call]
-        except (ValueError, KeyError) as error:
+            credentials = _read(json.loads(text))
+        except (ValueError, KeyError, TypeError) as error:
             raise SignInNeeded(
                 f"the sign-in in {self._store.where()} cannot be read: {LOGIN_HINT}"
             ) from error
-        credentials: Credentials = found
         for secret in (credentials.token, credentials.refresh_token, credentials.client_secret):
             remember(secret)
         return credentials
 
     def _refresh(self, credentials: Credentials) -> None:
-        with web_session(self._ca_file) as session:
+        with _Session(self._ca_file) as session:
             try:
                 credentials.refresh(Request(session))  # type: ignore[no-untyped-call]
             except RefreshError as error:
@@ -192,6 +200,24 @@ class TokenSource:
         remember(credentials.token)
         remember(credentials.refresh_token)
         self._store.save(credentials.to_json())  # type: ignore[no-untyped-call]
+
+
+def _read(kept: Any) -> Credentials:
+    """Credentials as `Credentials.to_json` wrote them.
+
+    The library's own way back ignores the token's address that stands there.
+    """
+    expiry = kept.get("expiry")
+    when = datetime.fromisoformat(expiry).astimezone(UTC).replace(tzinfo=None) if expiry else None
+    return Credentials(  # type: ignore[no-untyped-call]
+        kept.get("token") if when else None,
+        refresh_token=kept["refresh_token"],
+        token_uri=kept["token_uri"],
+        client_id=kept["client_id"],
+        client_secret=kept["client_secret"],
+        scopes=kept.get("scopes"),
+        expiry=when,
+    )
 
 
 def _reason(error: RefreshError) -> str:

@@ -30,6 +30,21 @@ from batuta_photos.states import Content, Job, Placement
 from batuta_photos.stops import JournalFailed, UsageError
 
 
+def copy_journal(path: Path, folder: Path) -> Path:
+    """A copy that may be changed; empty if there is no journal yet. Blocking."""
+    copy = folder / "journal.sqlite3"
+    if path.exists():
+        try:
+            with (
+                contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old,
+                contextlib.closing(sqlite3.connect(copy)) as new,
+            ):
+                old.backup(new)
+        except sqlite3.Error as error:
+            raise JournalFailed(f"cannot read the journal {path}: {error}") from error
+    return copy
+
+
 class JournalLock:
     """Held by the one process that may write a journal; let go by the kernel if that dies."""
 

@@ -62,8 +62,7 @@ class SignIn:
 
     def __init__(self, client: dict[str, Any], store: Store, ca_file: Path | None = None) -> None:
         self._flow = InstalledAppFlow.from_client_config(client, scopes=list(SCOPES))
-        if ca_file is not None:
-            self._flow.oauth2session.verify = str(ca_file)
+        self._verify = {} if ca_file is None else {"verify": str(ca_file)}
         self._store = store
 
     def _address(self, port: int) -> str:
@@ -150,6 +149,6 @@ class SignIn:
     def _fetch(self, arrived_at: str) -> None:
         # oauthlib insists on https, which the loopback interface has no need of (RFC 8252, 7.3).
         secure = arrived_at.replace("http://", "https://", 1)
-        token = self._flow.fetch_token(authorization_response=secure)
+        token = self._flow.fetch_token(authorization_response=secure, **self._verify)
         remember(token.get("access_token"))
         remember(token.get("refresh_token"))

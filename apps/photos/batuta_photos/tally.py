@@ -56,6 +56,14 @@ class Tally:
         """Whether anybody looks at single files."""
         return self.on_event is not _nothing
 
+    def begin_again(self) -> None:
+        """The files will be met once more, in another pass of the same run."""
+        self.found = self.unchanged = self.duplicates = 0
+        self.scanned = False
+        self.ended = dict.fromkeys(Job, 0)
+        self.wanted_bytes = self.sent_bytes
+        self.waiting = ""
+
     def end(self, state: Job, count: int = 1) -> None:
         self.ended[state] += count
 

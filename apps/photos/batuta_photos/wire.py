@@ -87,6 +87,14 @@ class Wire:
     def address(self, path: str) -> str:
         return f"{self._service.url.rstrip('/')}/v1/{path}"
 
+    async def signed_in(self) -> None:
+        """Make sure that there is a sign-in, before any work is done.
+
+        Raises:
+            SignInNeeded: there is none.
+        """
+        await self._token(None)
+
     async def send(
         self,
         method: str,
