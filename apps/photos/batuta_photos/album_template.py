@@ -1,10 +1,10 @@
 """Which album a file goes to: a title with fields in braces.
 
-    {album}                 the ALBUM of the command line
-    {folder}                the name of the folder that the file lies in
-    {path}                  the folders between the one given and the file, joined by " / "
-    {year} {month} {day}    when the picture was taken (EXIF), else when the file was changed
-    {date}                  the same as 2026-03-01
+{album}                 the ALBUM of the command line
+{folder}                the name of the folder that the file lies in
+{path}                  the folders between the one given and the file, joined by " / "
+{year} {month} {day}    when the picture was taken (EXIF), else when the file was changed
+{date}                  the same as 2026-03-01
 """
 
 from __future__ import annotations
@@ -123,5 +123,7 @@ class AlbumTemplate:
                 "day": f"{date:%d}",
                 "date": f"{date:%Y-%m-%d}",
             }
-        values = {name: os.fsencode(text).decode("utf-8", "replace") for name, text in values.items()}
+        values = {
+            name: os.fsencode(text).decode("utf-8", "replace") for name, text in values.items()
+        }
         return clean_title(self._template.format(**values))

@@ -9,6 +9,7 @@ Only one task makes albums (the creator), so no two requests can make the same o
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from batuta_photos.album_template import TITLE_LENGTH
@@ -18,7 +19,6 @@ from batuta_photos.library import Album, Library
 from batuta_photos.pacing import Waits, WriteRate
 from batuta_photos.stops import ServiceUnreachable, Stop
 from batuta_photos.wire import NoAnswer
-import asyncio
 
 
 @dataclass

@@ -17,7 +17,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from batuta_photos.albums import AlbumBook, Target
@@ -127,11 +127,11 @@ class Creator:
             async with asyncio.timeout(left):
                 await self._wake.wait()
 
-    def _next(self) -> Callable[[], Awaitable[None]] | None:
+    def _next(self) -> Callable[[], Coroutine[None, None, None]] | None:
         """What to do now: full batches first, then what has waited too long, then the rest if
         nothing more is coming."""
         now = time.monotonic()
-        best: tuple[int, float, Callable[[], Awaitable[None]]] | None = None
+        best: tuple[int, float, Callable[[], Coroutine[None, None, None]]] | None = None
         last = self._owner.nothing_coming()
         for kind, queues, call in (
             ("create", self._new, self._create),
@@ -145,7 +145,7 @@ class Creator:
                 rank = (2 if full else 1 if old else 0, len(queue))
                 if best is None or rank > best[:2]:
                     works = (kind, album, queue, call)
-                    best = (*rank, lambda works=works: self._take(*works))  # type: ignore[misc]
+                    best = (*rank, lambda works=works: self._take(*works))
         return best[2] if best else None
 
     async def _take(
@@ -208,7 +208,9 @@ class Creator:
         elif _FULL.search(error.message):
             self._put_back(queues, album, works)
             await self._albums.is_full(album)
-        elif verdict in (Verdict.GONE, Verdict.FORBIDDEN) or "No permission to add" in error.message:
+        elif (
+            verdict in (Verdict.GONE, Verdict.FORBIDDEN) or "No permission to add" in error.message
+        ):
             if album in self._lost:
                 raise Stop(f"the album {album!r} cannot be written to: {error}") from error
             self._lost.add(album)

@@ -189,7 +189,9 @@ class TokenSource:
                 credentials.refresh(Request(session))  # type: ignore[no-untyped-call]
             except RefreshError as error:
                 if error.retryable:
-                    raise ServiceUnreachable(f"the sign-in cannot be renewed now: {error}") from error
+                    raise ServiceUnreachable(
+                        f"the sign-in cannot be renewed now: {error}"
+                    ) from error
                 raise SignInNeeded(
                     f"Google does not renew the sign-in any more ({_reason(error)}): {LOGIN_HINT}"
                 ) from error

@@ -56,7 +56,11 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"{self.status} {self.name}: {self.message}" if self.name else f"{self.status}: {self.message}"
+        return (
+            f"{self.status} {self.name}: {self.message}"
+            if self.name
+            else f"{self.status}: {self.message}"
+        )
 
     @property
     def verdict(self) -> Verdict:

@@ -36,7 +36,9 @@ def copy_journal(path: Path, folder: Path) -> Path:
     if path.exists():
         try:
             with (
-                contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old,
+                contextlib.closing(
+                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+                ) as old,
                 contextlib.closing(sqlite3.connect(copy)) as new,
             ):
                 old.backup(new)
@@ -115,7 +117,8 @@ def _job(row: Sequence[Any]) -> JobRow:
 
 
 def _content(row: Sequence[Any]) -> ContentRow:
-    return ContentRow(*row[:4], Content(row[4]), *row[5:12], bool(row[12]))
+    values = [*row[:4], Content(row[4]), *row[5:12], bool(row[12])]
+    return ContentRow(**dict(zip(_CONTENT.split(", "), values, strict=True)))
 
 
 class Journal:
@@ -160,7 +163,10 @@ class Journal:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._closing = True
         self._wake.set()
@@ -260,7 +266,10 @@ class Journal:
 
     async def _commit(self, group: list[tuple[Sequence[Statement], asyncio.Future[None]]]) -> None:
         merged: dict[tuple[str, bool], list[Sequence[Any]]] = {}
-        for statement in (*(one for statements, _ in group for one in statements), *self.each_commit()):
+        for statement in (
+            *(one for statements, _ in group for one in statements),
+            *self.each_commit(),
+        ):
             merged.setdefault((statement.sql, statement.exact), []).extend(statement.rows)
         failed = None
         try:
@@ -303,16 +312,16 @@ class Journal:
 
     async def end_run(self, run: int, outcome: str) -> None:
         await self.write(
-            Statement("UPDATE run SET ended = ?, outcome = ? WHERE id = ?", [(time.time(), outcome, run)])
+            Statement(
+                "UPDATE run SET ended = ?, outcome = ? WHERE id = ?", [(time.time(), outcome, run)]
+            )
         )
 
     # Contents
 
     async def session_opened(self, sha: bytes, url: str, granularity: int) -> None:
         row = (url, granularity, sha)
-        await self.write(
-            move(Content.SESSION, "session = ?, granularity = ?, sent = 0", [row])
-        )
+        await self.write(move(Content.SESSION, "session = ?, granularity = ?, sent = 0", [row]))
 
     async def session_at(self, sha: bytes, sent: int) -> None:
         await self.write(move(Content.SESSION, "sent = ?", [(sent, sha)]))

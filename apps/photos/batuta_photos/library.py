@@ -115,7 +115,12 @@ class Library:
         body = {
             "albumId": album_id,
             "newMediaItems": [
-                {"simpleMediaItem": {"uploadToken": item.token, "fileName": item.name[-NAME_LENGTH:]}}
+                {
+                    "simpleMediaItem": {
+                        "uploadToken": item.token,
+                        "fileName": item.name[-NAME_LENGTH:],
+                    }
+                }
                 for item in items
             ],
         }

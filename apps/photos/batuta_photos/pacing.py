@@ -30,7 +30,7 @@ class Waits:
 
         Never shorter than `first`, so that a minimum the service asks for holds.
         """
-        grown = min(first * 2 ** (attempt - 1), max(self.longest, first))
+        grown: float = min(first * 2.0 ** (attempt - 1), max(self.longest, first))
         return max(first, grown * random.uniform(0.5, 1.0)) + first * random.uniform(0, 0.25)
 
 
@@ -57,8 +57,8 @@ class AdaptiveLimit:
     """How many uploads may be under way: additive increase, multiplicative decrease.
 
     It begins at `start` and doubles with every round that goes well (each success adds one) until
-    the service first says that it is too much; then it halves, and grows by one a round. Failures of
-    requests begun before the last decrease do not count again: they are news of the same moment.
+    the service first says that it is too much; then it halves, and grows by one a round. Failures
+    of requests begun before the last decrease do not count again: they are news of the same moment.
 
     Args:
         start: the first limit.

@@ -219,9 +219,7 @@ class Pipeline:
             await self._journal.add_content(whole.sha, whole.stamp.size, media.mime, name)
             await self._join(found, whole.sha, whole.stamp)
 
-    async def _ends(
-        self, found: Found, state: Job, text: str, stamp: Stamp | None = None
-    ) -> None:
+    async def _ends(self, found: Found, state: Job, text: str, stamp: Stamp | None = None) -> None:
         """A file ends here. What its bytes say will not change; a failed read may."""
         retryable = stamp is None
         await self._journal.job_ended(

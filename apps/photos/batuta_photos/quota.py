@@ -59,7 +59,10 @@ class Usage:
         if pacific_day() != self.day:
             self.day, self.today, self._unsaved = pacific_day(), 0, 0
         if self.limit is not None and self.today >= self.limit:
-            raise QuotaReached(f"{self.limit} requests were made today, as many as --daily-limit allows", next_day())
+            raise QuotaReached(
+                f"{self.limit} requests were made today, as many as --daily-limit allows",
+                next_day(),
+            )
         self.today += 1
         self.of_run += 1
         self._unsaved += 1

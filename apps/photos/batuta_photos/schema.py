@@ -1,7 +1,7 @@
 """The journal's tables, and the statements that change states.
 
-Paths are kept as bytes: file names need not be valid UTF-8. Every statement that changes a content's
-state names the states it may come from, by the table in `states`.
+Paths are kept as bytes: file names need not be valid UTF-8. Every statement that changes the state
+of a content names the states it may come from, by the table in `states`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The stage that sends bytes: many uploads at once, as many as the service takes well.
 
-Each upload is tried again by itself. What ends a work here is handed to the pipeline: the token, the
-failure, or the news that the file is not what it was.
+Each upload is tried again by itself. What ends a work here is handed to the pipeline: the token,
+the failure, or the news that the file is not what it was.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ class Sender:
                 best, attempt = work.shown, 1
             if attempt >= self._options.waits.tries:
                 break
-            await asyncio.sleep(self._options.waits.jittered(self._options.waits.after_5xx, attempt))
+            await asyncio.sleep(
+                self._options.waits.jittered(self._options.waits.after_5xx, attempt)
+            )
         if isinstance(trouble, NoAnswer) and self._wire.last_success < began:
             # Nobody was answered all the while: nothing is wrong with this file.
             raise ServiceUnreachable(f"no answer from the service: {trouble}")
@@ -142,7 +144,11 @@ class Sender:
                 )
             else:
                 token = await self._uploader.raw(
-                    work.path, work.stamp, work.sha, work.mime, lambda position: self._at(work, position)
+                    work.path,
+                    work.stamp,
+                    work.sha,
+                    work.mime,
+                    lambda position: self._at(work, position),
                 )
             well = True
             return token

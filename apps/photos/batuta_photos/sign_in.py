@@ -13,6 +13,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 from google_auth_oauthlib.flow import InstalledAppFlow
@@ -127,8 +128,6 @@ class SignIn:
         await self._finish((await asyncio.to_thread(ask)).strip())
 
     async def _finish(self, arrived_at: str) -> None:
-        from urllib.parse import parse_qs, urlsplit
-
         query = parse_qs(urlsplit(arrived_at).query)
         if "error" in query:
             raise SignInNeeded(f"Google says: {query['error'][0]}")
@@ -143,7 +142,9 @@ class SignIn:
         granted = set(credentials.granted_scopes or credentials.scopes or ())
         lacking = [scope.rpartition("/")[2] for scope in SCOPES if scope not in granted]
         if lacking:
-            raise SignInNeeded(f"not allowed: {', '.join(lacking)}; sign in again and tick all boxes")
+            raise SignInNeeded(
+                f"not allowed: {', '.join(lacking)}; sign in again and tick all boxes"
+            )
         await asyncio.to_thread(self._store.save, credentials.to_json())
 
     def _fetch(self, arrived_at: str) -> None:

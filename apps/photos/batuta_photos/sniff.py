@@ -62,11 +62,44 @@ _RAW = {
 }
 
 PICTURE_NAMES = frozenset(
-    ".avif .bmp .gif .heic .heif .ico .jpe .jpeg .jpg .png .tif .tiff .webp".split()
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
 ) | frozenset(_RAW)
 VIDEO_NAMES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .m2t .m2ts .m4v .mkv .mmv .mod .mov .mp4 .mpeg .mpg .mts .tod .webm "
-    ".wmv".split()
+    [
+        ".3g2",
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".divx",
+        ".m2t",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mmv",
+        ".mod",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".tod",
+        ".webm",
+        ".wmv",
+    ]
 )
 
 # Two letters at the front are not much: these count only where the name says the same.

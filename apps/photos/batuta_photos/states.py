@@ -1,6 +1,7 @@
 """The states of what the journal holds, and every change between them that may happen.
 
-A `Content` is a sequence of bytes, known by its SHA-256: it goes up once, however many files have it.
+A `Content` is a sequence of bytes, known by its SHA-256: it goes up once, however many files have
+it.
 
     NEW ──> UPLOADED ──> CREATING ──> CREATED
      │ ^       │ ^          │            │
@@ -18,8 +19,8 @@ A `Content` is a sequence of bytes, known by its SHA-256: it goes up once, howev
 
 How CREATING is resolved: the request is made again with the same upload token, and, where the
 service refuses that, the bytes go up again. The service knows identical bytes and answers with the
-item that it has, so there is one item in each case. It is never resolved by looking for a file name:
-two pictures may share one, and the wrong item taken for ours would be a picture lost.
+item that it has, so there is one item in each case. It is never resolved by looking for a file
+name: two pictures may share one, and the wrong item taken for ours would be a picture lost.
 
 A `Placement` is a content in an album, a `Job` one file that somebody wants in one album.
 """

@@ -1,9 +1,9 @@
 """`--delete-after-verified`: removes files whose pictures the service has.
 
-A file is removed only if all of this holds at that moment: its content has a media item whose id the
-service gave us; the service, asked for that id now, has it; the item was put into every album that
-the file was wanted in; the file is no link, and its bytes, read again now, are the ones that were
-uploaded.
+A file is removed only if all of this holds at that moment: its content has a media item whose id
+the service gave us; the service, asked for that id now, has it; the item was put into every album
+that the file was wanted in; the file is no link, and its bytes, read again now, are the ones that
+were uploaded.
 """
 
 from __future__ import annotations

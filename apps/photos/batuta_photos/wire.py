@@ -1,6 +1,6 @@
 """One HTTP request to the service: authorised, counted, its error read.
 
-What is the same for all requests is here: the access token and one renewal of it, the gate that is
+What is the same for all requests is here: the access token and its renewal, the gate that is
 closed after a 429, the day's quota, and the difference between an answer that is an error
 (`ApiError`) and no answer at all (`NoAnswer`), after which nobody knows what the service did.
 """
@@ -29,6 +29,7 @@ from batuta_photos.stops import QuotaReached, ServiceUnreachable, SignInNeeded, 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Body = bytes | AsyncIterator[bytes]
+RENEWALS = 3  # access tokens tried for one request: one may end on the way, hardly three
 CONNECT = 30.0  # seconds until a connection must stand
 
 
@@ -80,7 +81,10 @@ class Wire:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._session.close()
 
@@ -105,7 +109,7 @@ class Wire:
         body: Callable[[], Body] | None = None,
         length: int = 0,
     ) -> Reply:
-        """Make one request; renews the access token once if that is what the service wants.
+        """Make one request; renews the access token if that is what the service wants.
 
         Args:
             body: makes the body anew for each time that it is sent.
@@ -117,6 +121,7 @@ class Wire:
             Stop: nothing more can be done now: the quota, the sign-in, the account's room.
         """
         refused: str | None = None
+        renewals = 0
         while True:
             await self.gate.opened()
             token = await self._token(refused)
@@ -124,8 +129,9 @@ class Wire:
             try:
                 reply = await self._once(method, url, token, headers, json, body, length)
             except ApiError as error:
-                if error.verdict is Verdict.SIGN_IN and refused is None:
+                if error.verdict is Verdict.SIGN_IN and renewals < RENEWALS:
                     refused = token
+                    renewals += 1
                     continue
                 self._consider(error)
                 raise
@@ -154,7 +160,9 @@ class Wire:
         if verdict is Verdict.SIGN_IN:
             raise SignInNeeded(f"{error.message} Run `batuta-photos login`.") from error
         if verdict is Verdict.FORBIDDEN and "scope" in error.message.lower():
-            raise SignInNeeded(f"{error.message} Run `batuta-photos login` and allow all.") from error
+            raise SignInNeeded(
+                f"{error.message} Run `batuta-photos login` and allow all."
+            ) from error
         if verdict is Verdict.SLOW_DOWN:
             if not self.gate.closed_for:
                 self._refusals += 1
@@ -202,7 +210,9 @@ class Wire:
             log.info("%s %s: no answer: %r", method, url, cause)
             raise NoAnswer(str(cause) or type(cause).__name__) from error
 
-    async def _watched(self, body: AsyncIterator[bytes], watch: asyncio.Timeout) -> AsyncIterator[bytes]:
+    async def _watched(
+        self, body: AsyncIterator[bytes], watch: asyncio.Timeout
+    ) -> AsyncIterator[bytes]:
         """The body; a peer that takes nothing for too long ends the request."""
         loop = asyncio.get_running_loop()
         async for block in body:
