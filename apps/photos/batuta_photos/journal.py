@@ -401,7 +401,8 @@ class Journal:
         await self.write(
             Statement("DELETE FROM album WHERE title = ?", [(title,)]),
             Statement(
-                f"UPDATE placement SET state = '{Placement.WANTED}', album_id = NULL WHERE album = ?",
+                f"UPDATE placement SET state = '{Placement.WANTED}', album_id = NULL "
+                "WHERE album = ?",
                 [(title,)],
             ),
             Statement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from batuta_photos import __version__
@@ -152,6 +153,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="most requests a minute that make items or albums, 0 for no bound (default: 30)",
     )
     add(
+        "--one-by-one",
+        action="store_true",
+        help="finish each file before the next one is begun; slow, for comparison",
+    )
+    add(
         "--delete-after-verified",
         action="store_true",
         help="remove files once the service has confirmed their items by id",
@@ -274,7 +280,8 @@ def run_options(given: argparse.Namespace) -> RunOptions:
     """How a run is to go."""
     if given.writes_per_minute < 0:
         raise UsageError("--writes-per-minute cannot be negative")
-    return RunOptions(
+    alone = {"concurrency": 1, "most_uploads": 1, "in_flight": 1, "batch": 1}
+    options = RunOptions(
         concurrency=given.concurrency,
         most_uploads=given.most_uploads,
         resumable_from=given.resumable_from,
@@ -286,3 +293,4 @@ def run_options(given: argparse.Namespace) -> RunOptions:
         delete_after_verified=given.delete_after_verified,
         waits=Waits(given.wait_429, given.wait_5xx, max(120.0, given.wait_429), given.tries),
     )
+    return replace(options, **alone) if given.one_by_one else options  # type: ignore[arg-type]

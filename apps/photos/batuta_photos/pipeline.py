@@ -4,7 +4,7 @@
     (paths)    hash, sniff,    bytes up, many      items made, 50 at a time,
                known content?  at once             one request at a time
 
-Memory is flat: the source waits for the readers, and at most `IN_FLIGHT` contents are between
+Memory is flat: the source waits for the readers, and at most `in_flight` contents are between
 readers and creator, whatever the folder holds. Queues behind that bound have no limit of their own,
 so stages can hand works back (an upload token that is not good) without a dead end.
 
@@ -36,7 +36,6 @@ from batuta_photos.uploads import Uploader
 from batuta_photos.wire import Wire
 from batuta_photos.work import Work
 
-IN_FLIGHT = 1000  # contents between readers and creator
 READERS = 4
 LOOKS = 3  # times that a file which keeps changing is read
 
@@ -76,7 +75,7 @@ class Pipeline:
         self.creator = Creator(library, journal, self.albums, rate, options, tally, self)
         self._found: asyncio.Queue[tuple[Found, bytes | None]] = asyncio.Queue(maxsize=2 * READERS)
         self._reading = 0  # files between source and readers
-        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._room = asyncio.Semaphore(options.in_flight)
         self._works: dict[bytes, Work] = {}
         self._again: list[Found] = []  # files that have changed, to be read once more
         self._looks: dict[tuple[str, str], int] = {}

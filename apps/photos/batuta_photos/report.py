@@ -69,6 +69,7 @@ def summary(run: Run) -> dict[str, Any]:
         "items_made": tally.contents,
         "deleted": tally.deleted,
         "seconds": round(time.monotonic() - tally.began, 3),
+        "cpu_seconds": round(time.process_time() - tally.cpu_began, 3),
         "requests": outcome.requests,
         "requests_today": run.usage.today,
         "most_uploads_at_once": outcome.most_at_once,
@@ -219,9 +220,8 @@ def print_status(found: dict[str, Any], console: Console) -> None:
     created = found["contents"].get("created", {"count": 0, "bytes": 0})
     say(f"items      {created['count']:,} made, {size(created['bytes'] or 0)}")
     if "session" in found["contents"]:
-        say(
-            f"           {found['contents']['session']['count']:,} uploads can be resumed in the middle"
-        )
+        open_ones = found["contents"]["session"]["count"]
+        say(f"           {open_ones:,} uploads can be resumed in the middle")
     for title, album in found["albums"].items():
         say(f"album      {title}: {album['in']:,} of {album['wanted']:,}")
     say(f"requests   {found['requests_today']:,} of {found['requests_a_day']:,} today")

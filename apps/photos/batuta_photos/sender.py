@@ -24,6 +24,7 @@ from batuta_photos.wire import NoAnswer, Wire
 from batuta_photos.work import Work
 
 log = logging.getLogger(__name__)
+FIRST = 8  # uploads at once to begin with; many of them are short
 LARGE_AT_ONCE = 4  # sessions: each fills the line by itself, and holds more memory
 
 
@@ -47,7 +48,7 @@ class Sender:
         tally: Tally,
         owner: Owner,
     ) -> None:
-        first = options.concurrency or min(4, options.most_uploads)
+        first = options.concurrency or min(FIRST, options.most_uploads)
         ceiling = options.concurrency or options.most_uploads
         self.limit = AdaptiveLimit(first, ceiling)
         self.tasks = ceiling

@@ -87,6 +87,7 @@ class RunOptions:
         daily_requests: requests a day to stop at by ourselves; None leaves it to the service.
         quota_check: seconds between two looks whether the quota is there again.
         stall: seconds without any progress after which a transfer counts as dead.
+        in_flight: contents between readers and creator; 1 takes one file after the other.
         token_age: seconds that an upload token is trusted (it is good for a day).
     """
 
@@ -103,6 +104,7 @@ class RunOptions:
     quota_check: float = 1800.0
     stall: float = 60.0
     token_age: float = 23 * 3600.0
+    in_flight: int = 1000
     dry_run: bool = False
     delete_after_verified: bool = False
     waits: Waits = field(default_factory=Waits)

@@ -49,6 +49,7 @@ class Tally:
     waiting: str = ""
     waiting_until: float = 0.0
     began: float = field(default_factory=time.monotonic)
+    cpu_began: float = field(default_factory=time.process_time)
     on_event: Callable[[dict[str, Any]], None] = _nothing
 
     @property
