@@ -1,4 +1,4 @@
-"""A plain client for the tests of the local service: it sends what it is told and retries nothing."""
+"""A plain client for the tests of the local service. It does as it is told and retries nothing."""
 
 from __future__ import annotations
 
