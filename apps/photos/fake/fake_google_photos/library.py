@@ -84,6 +84,7 @@ class Library:
     Attributes:
         uploads: finished uploads of bytes, by SHA-256 in hexadecimal: more than one says that bytes
             were sent again.
+        total_bytes: the size of all items together, in bytes.
         version: grows with every change.
     """
 
@@ -92,7 +93,9 @@ class Library:
         self._albums: dict[str, Album] = {}
         self._items: dict[str, Item] = {}
         self._by_content: dict[tuple[str, str], Item] = {}
+        self._by_client: dict[str, list[Item]] = {}
         self.uploads: Counter[str] = Counter()
+        self.total_bytes = 0
         self.version = 0
 
     @property
@@ -104,11 +107,6 @@ class Library:
     def items(self) -> list[Item]:
         """All items, the oldest first."""
         return list(self._items.values())
-
-    @property
-    def total_bytes(self) -> int:
-        """The size of all items together, in bytes."""
-        return sum(item.size for item in self._items.values())
 
     def album(self, album_id: str) -> Album | None:
         """The album of this id."""
@@ -125,6 +123,10 @@ class Library:
     def items_in(self, album: Album) -> list[Item]:
         """The items of an album, in its order."""
         return [self._items[item_id] for item_id in album.item_ids]
+
+    def items_by(self, client_id: str) -> list[Item]:
+        """The items that an application made, the oldest first; not to be changed."""
+        return self._by_client.get(client_id, [])
 
     def items_of(self, sha256: str) -> list[Item]:
         """All items with these bytes; one at most per application."""
@@ -184,6 +186,8 @@ class Library:
         """Takes in an item that exists already, e.g. from a saved state."""
         self._items[item.id] = item
         self._by_content[item.client_id, item.sha256] = item
+        self._by_client.setdefault(item.client_id, []).append(item)
+        self.total_bytes += item.size
 
     def restore_album(self, album: Album) -> None:
         """Takes in an album that exists already."""
@@ -198,8 +202,11 @@ class Library:
         new = {item.id: item for item in items if item.id not in album.item_ids}
         if len(album.item_ids) + len(new) > self._album_items:
             raise AlbumFull
-        added = dict.fromkeys(new)
-        album.item_ids = {**added, **album.item_ids} if first else {**album.item_ids, **added}
+        before = album.item_ids
+        if first:
+            album.item_ids = dict.fromkeys([*new, *before])
+        else:
+            before.update(dict.fromkeys(new))
         for item in new.values():
             item.album_ids.append(album.id)
         self.version += 1

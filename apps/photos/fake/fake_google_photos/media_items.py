@@ -160,9 +160,6 @@ class MediaItems:
             call.client_id, upload.received, name, entry.description, now
         )
 
-    def _own(self, call: Call) -> list[Item]:
-        return [item for item in self._library.items if item.client_id == call.client_id]
-
     def _page(self, items: list[Item], asked: Mapping[str, Any]) -> web.Response:
         shown, following = fields.page(items, asked, usual=25, largest=100)
         body: dict[str, Any] = {}
@@ -174,7 +171,7 @@ class MediaItems:
 
     async def listing(self, call: Call) -> web.StreamResponse:
         """The items that the application made, the oldest first."""
-        return self._page(self._own(call), call.request.query)
+        return self._page(self._library.items_by(call.client_id), call.request.query)
 
     async def search(self, call: Call) -> web.StreamResponse:
         """The items of an album, or all. Filters are not implemented."""
@@ -185,7 +182,7 @@ class MediaItems:
                 raise invalid("The album ID cannot be set if filters are used.")
             raise ApiError("UNIMPLEMENTED", "Filters are not implemented here.")
         if not album_id:
-            return self._page(self._own(call), body)
+            return self._page(self._library.items_by(call.client_id), body)
         album = self._library.album(album_id)
         if album is None or album.client_id != call.client_id:
             raise ApiError("NOT_FOUND", NOT_FOUND)

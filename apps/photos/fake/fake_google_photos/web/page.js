@@ -44,8 +44,12 @@
     }
     if (albums) all.forEach(card);
     have += items.length;
-    // An album shows its own order, the overview the newest first.
-    for (const item of items) album ? grid.append(tile(item)) : grid.prepend(tile(item));
+    // An album shows its own order, the overview the newest first; neither grows for ever.
+    for (const item of items) {
+      if (!album) grid.prepend(tile(item));
+      else if (grid.children.length < 2400) grid.append(tile(item));
+    }
+    while (!album && grid.children.length > 480) grid.lastElementChild.remove();
   };
 
   const again = () => update().catch(() => {}).finally(() => setTimeout(again, 1000));

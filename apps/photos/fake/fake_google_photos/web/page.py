@@ -108,7 +108,7 @@ class Pages:
         tiles = "".join(self._tile(item) for item in items[:FIRST])
         return html_response(
             album.title,
-            f'<nav><a href="/">‹ All albums</a></nav>{self._header(album.title, "")}'
+            f'<nav><a href="/">‹ All albums</a></nav>{self._header(album.title, "", album)}'
             f'<section><div class="grid" id="grid">{tiles}</div>{self._empty()}</section>',
             album=album.id,
             have=min(len(items), FIRST),
@@ -145,17 +145,20 @@ class Pages:
 
     def _counters(self, album: Album | None) -> dict[str, str]:
         log, meter = self._service.requests, self._service.meter
-        items = self._library.items if album is None else self._library.items_in(album)
+        count, size = self._library.count(), self._library.total_bytes
+        if album is not None:
+            count = len(album.item_ids)
+            size = sum(item.size for item in self._library.items_in(album))
         return {
-            "pictures": f"{len(items):,}",
-            "bytes": size_text(sum(item.size for item in items)),
+            "pictures": f"{count:,}",
+            "bytes": size_text(size),
             "uploads": f"{log.uploads_running}",
             "requests": f"{log.total:,}",
             "faults": f"{log.faults.total():,}",
             "quota": f"{meter.used_in_all():,} of {meter.quota.requests_per_day:,}",
         }
 
-    def _header(self, title: str, below: str) -> str:
+    def _header(self, title: str, below: str, album: Album | None = None) -> str:
         labels = {
             "pictures": "pictures",
             "bytes": "in size",
@@ -164,7 +167,7 @@ class Pages:
             "faults": "faults",
             "quota": "of today's quota",
         }
-        counters = self._counters(None)
+        counters = self._counters(album)
         boxes = "".join(
             f'<div><b id="{name}">{html.escape(counters[name])}</b><span>{label}</span></div>'
             for name, label in labels.items()
