@@ -76,6 +76,7 @@ class Creator:
         self._made: dict[str, deque[Work]] = {}
         self._batch = {"create": options.batch, "place": options.batch}
         self._lost: set[str] = set()  # albums that were not writable once in this run
+        self._asking = False  # a request is under way, or its result not yet on disk
         self._stumbles = 0  # failed requests in a row
         self._wake = asyncio.Event()
 
@@ -113,7 +114,8 @@ class Creator:
             try:
                 await asyncio.shield(job)
             except asyncio.CancelledError:
-                await asyncio.wait([job], timeout=LAST_WORDS)
+                if self._asking:
+                    await asyncio.wait([job], timeout=LAST_WORDS)
                 job.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await job
@@ -165,11 +167,15 @@ class Creator:
         if not works:
             return
         await self._rate.turn()
+        self._asking = True
         try:
             await call(album, target, works)
+            self._asking = False
         except ApiError as error:
+            self._asking = False
             await self._refused(kind, album, target, works, error)
         except (NoAnswer, Garbled) as error:
+            self._asking = False
             for work in works:
                 work.uncertain = True
             self._put_back(queues, album, works)

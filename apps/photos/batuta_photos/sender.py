@@ -65,6 +65,7 @@ class Sender:
     def send(self, work: Work) -> None:
         """Upload its bytes when there is a place."""
         self.sending += 1
+        self._tally.wanted_bytes += work.stamp.size - work.shown
         self._queue.put_nowait(work)
 
     async def run(self) -> None:
@@ -78,7 +79,6 @@ class Sender:
 
     async def _send(self, work: Work) -> None:
         large = work.stamp.size >= self._options.resumable_from
-        self._tally.wanted_bytes += work.stamp.size - work.shown
         try:
             if large:
                 async with self._large:

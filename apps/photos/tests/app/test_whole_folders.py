@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,7 @@ def test_killed_at_50_random_moments_still_all_up_none_twice(tmp_path: Path) -> 
                 "4",
             )
             killed = 0
+            met: set[str] = set()
             while killed < kills:
                 before = here.fake.requests.total
                 process = await here.start(*words)
@@ -101,10 +104,19 @@ def test_killed_at_50_random_moments_still_all_up_none_twice(tmp_path: Path) -> 
                 assert process.returncode is None, "it ended before it could be killed"
                 await kill(process)
                 killed += 1
+                met |= states(here.account.journal_file)
             finished: Finished = await here.command(*words)
             assert finished.code == 0, finished.err
             assert finished.summary["done"] == len(paths)
             here.assert_all_up(paths)
             assert here.fake.requests.max_creates == 1
+            # The kills did fall into the middle of things.
+            assert {"new", "session", "uploaded", "creating", "created"} <= met
 
     on_batuta(main())
+
+
+def states(journal: Path) -> set[str]:
+    """The states of contents that a killed run has left behind."""
+    with contextlib.closing(sqlite3.connect(journal)) as database:
+        return {row[0] for row in database.execute("SELECT DISTINCT state FROM content")}
