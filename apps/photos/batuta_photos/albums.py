@@ -92,13 +92,9 @@ class AlbumBook:
             found = self._targets[title] = await self._volume(title, found.volume + 1)
         return found
 
-    async def is_full(self, title: str) -> None:
-        """The service says that an album takes no more."""
-        target = self._targets[title]
-        album = await self._library.album(target.id)
-        counted = album.items if album else self._most
-        # If it counts less than it takes, the batch was too large for it; the rest goes elsewhere.
-        target.items = counted if counted > target.items else self._most
+    def is_full(self, title: str) -> None:
+        """The service says that an album takes not even one more."""
+        self._targets[title].items = self._most
 
     async def lost(self, title: str) -> None:
         """The service does not let us write to an album (any more)."""

@@ -42,7 +42,7 @@ class Owner(Protocol):
     """The pipeline, as far as the creator needs it."""
 
     async def finished(self, work: Work) -> None:
-        """It is in all of its albums, and the journal knows."""
+        """It is in all of its albums, and the journal knows of the file that it began with."""
 
     async def failed(self, work: Work, error: str, *, retryable: bool) -> None: ...
     async def send_again(self, work: Work) -> None:
@@ -211,9 +211,10 @@ class Creator:
                     work.uncertain = True
             self._put_back(queues, album, works)
             await self._stumble(error)
-        elif _FULL.search(error.message):
+        elif _FULL.search(error.message) and len(works) == 1:
             self._put_back(queues, album, works)
-            await self._albums.is_full(album)
+            self._albums.is_full(album)
+            self._batch[kind] = self._options.batch
         elif (
             verdict in (Verdict.GONE, Verdict.FORBIDDEN) or "No permission to add" in error.message
         ):
@@ -223,7 +224,7 @@ class Creator:
             self._put_back(queues, album, works)
             await self._albums.lost(album)
         elif len(works) > 1:
-            # One of them is the reason: halves find out which.
+            # One of them is the reason, or all are too many: halves find out.
             self._batch[kind] = max(1, len(works) // 2)
             self._put_back(queues, album, works)
         elif kind == "place":

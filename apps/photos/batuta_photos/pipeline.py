@@ -267,7 +267,7 @@ class Pipeline:
                 work.created = True
                 work.media_id = content.media_id or ""
                 if not work.missing():
-                    await self.finished(work)
+                    await self.finished(work, noted=0)
                 elif work.media_id:
                     self.creator.place(work)
                 else:
@@ -300,7 +300,7 @@ class Pipeline:
         await self._journal.pretend(work.sha, work.missing())
         for album in work.albums:
             work.albums[album] = True
-        await self.finished(work)
+        await self.finished(work, noted=0)
 
     # What the stages report
 
@@ -313,8 +313,8 @@ class Pipeline:
         work.created = False
         self.sender.send(work)
 
-    async def finished(self, work: Work) -> None:
-        joined = 1
+    async def finished(self, work: Work, noted: int = 1) -> None:
+        joined = noted
         while work.joined != joined:
             # Their jobs came to the journal after the statement that ended the others'.
             joined = work.joined
