@@ -75,6 +75,7 @@ class AdaptiveLimit:
         self._ceiling = ceiling
         self._doubling = True
         self._decreased = -1.0
+        self._filled = -1.0  # when the limit was last reached
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -94,7 +95,10 @@ class AdaptiveLimit:
                 raise
         self.in_use += 1
         self.highest = max(self.highest, self.in_use)
-        return time.monotonic()
+        now = time.monotonic()
+        if self.in_use >= self.limit:
+            self._filled = now
+        return now
 
     def leave(self, began: float, *, well: bool | None) -> None:
         """Give the place back.
@@ -103,9 +107,9 @@ class AdaptiveLimit:
             began: what `enter` returned.
             well: False if the service was overloaded, None if the request says nothing about it.
         """
-        full = self.in_use >= self.limit
         self.in_use -= 1
-        if well and full and not self._fixed:
+        # Only a limit that was reached meanwhile has proved anything.
+        if well and began <= self._filled and not self._fixed:
             step = 1.0 if self._doubling else 1.0 / self._limit
             self._limit = min(self._limit + step, self._ceiling)
         elif well is False and not self._fixed and began > self._decreased:

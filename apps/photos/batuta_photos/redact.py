@@ -38,10 +38,11 @@ def remember(secret: str | None) -> None:
 
 def redact(text: str) -> str:
     """The text without secrets."""
+    text = _PATTERNS.sub(HIDDEN, text)
     for secret in tuple(_known):
         if secret in text:
             text = text.replace(secret, HIDDEN)
-    return _PATTERNS.sub(HIDDEN, text)
+    return text
 
 
 class _Formatter(logging.Formatter):

@@ -24,6 +24,7 @@ from batuta_photos.credentials import SCOPES, Store
 from batuta_photos.redact import remember
 from batuta_photos.stops import SignInNeeded, UsageError
 
+LOOPBACK = ("http://127.0.0.1:", "http://localhost:")
 PAGE = """<!doctype html><meta charset="utf-8"><title>batuta-photos</title>
 <p style="font: 1.2rem sans-serif; margin: 3rem">{}</p>"""
 
@@ -48,6 +49,9 @@ def read_client(path: Path) -> dict[str, Any]:
     missing = {"client_id", "client_secret", "auth_uri", "token_uri"} - set(config["installed"])
     if missing:
         raise UsageError(f"{path} lacks {', '.join(sorted(missing))}")
+    for name in ("auth_uri", "token_uri"):
+        if not str(config["installed"][name]).startswith(("https://", *LOOPBACK)):
+            raise UsageError(f"{path}: {name} must be an address with https")
     remember(config["installed"]["client_secret"])
     return config
 
@@ -62,14 +66,21 @@ class SignIn:
     """
 
     def __init__(self, client: dict[str, Any], store: Store, ca_file: Path | None = None) -> None:
-        self._flow = InstalledAppFlow.from_client_config(client, scopes=list(SCOPES))
+        installed = dict(client["installed"])
+        # oauthlib insists on https, also for a service on this machine.
+        self._local = installed["auth_uri"].startswith(LOOPBACK)
+        if self._local:
+            installed["auth_uri"] = installed["auth_uri"].replace("http://", "https://", 1)
+        self._flow = InstalledAppFlow.from_client_config(
+            {"installed": installed}, scopes=list(SCOPES)
+        )
         self._verify = {} if ca_file is None else {"verify": str(ca_file)}
         self._store = store
 
     def _address(self, port: int) -> str:
         self._flow.redirect_uri = f"http://127.0.0.1:{port}/"
         url, _ = self._flow.authorization_url(access_type="offline", prompt="consent")
-        return str(url)
+        return str(url).replace("https://", "http://", 1) if self._local else str(url)
 
     async def with_browser(
         self, show: Callable[[str], object], *, open_browser: bool = True, timeout: float = 600

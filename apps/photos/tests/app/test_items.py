@@ -70,9 +70,7 @@ def test_the_status_of_each_item_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 207])
-def test_items_that_fail_for_now_are_made_later(
-    tmp_path: Path, status: Literal[200, 207]
-) -> None:
+def test_items_that_fail_for_now_are_made_later(tmp_path: Path, status: Literal[200, 207]) -> None:
     plan = FaultPlan(listed=[At(Kind.CREATE_ITEMS, n, Fault.ITEM_INTERNAL) for n in (1, 2)])
 
     async def main() -> None:

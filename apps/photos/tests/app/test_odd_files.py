@@ -6,7 +6,6 @@ import asyncio
 import os
 from pathlib import Path
 
-import pytest
 from fake_google_photos.samples import samples, write_odd_files
 from world import ALBUM, World, on_batuta, sha, world
 
@@ -19,9 +18,7 @@ from batuta_photos.stops import Exit
 async def reasons(here: World) -> dict[str, str]:
     """The failed files by name, and why."""
     async with Journal(here.account.journal_file) as journal:
-        return {
-            Path(row.path).name: row.error or "" async for row in failed_rows(journal)
-        }
+        return {Path(row.path).name: row.error or "" async for row in failed_rows(journal)}
 
 
 def test_odd_files_each_end_as_they_should(tmp_path: Path) -> None:
@@ -51,19 +48,6 @@ def test_odd_files_each_end_as_they_should(tmp_path: Path) -> None:
             assert "cannot be read" in failed["unreadable.jpg"]
             (png,) = [i for i in here.fake.library.items if i.file_name == "really a png.jpg"]
             assert png.mime_type == "image/png"
-
-    on_batuta(main())
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_without_permission_fails_by_itself(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with world(tmp_path) as here:
-            first, second = here.pictures(2)
-            first.chmod(0)
-            run = await here.upload()
-            assert run.outcome.counts == {Job.DONE: 1, Job.FAILED: 1}
-            here.assert_all_up([second])
 
     on_batuta(main())
 

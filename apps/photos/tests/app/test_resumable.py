@@ -114,6 +114,3 @@ def test_a_video_that_changes_under_way_is_sent_as_it_is_then(tmp_path: Path) ->
             here.assert_all_up([path])
 
     on_batuta(main())
-
-
-

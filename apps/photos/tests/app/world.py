@@ -122,9 +122,7 @@ class World:
         watch: bool = False,
         **options: Any,
     ) -> Task:
-        settings = RunOptions(
-            **{"waits": QUICK, "writes_per_minute": 0, **self.options, **options}
-        )
+        settings = RunOptions(**{"waits": QUICK, "writes_per_minute": 0, **self.options, **options})
         made = AlbumTemplate(template, album, self.folder.name) if template else None
         return Task(
             self.account,
@@ -179,9 +177,7 @@ class World:
         return Finished(process.returncode, out.decode(), err.decode())
 
     async def upload_command(self, *words: str, album: str = ALBUM) -> Finished:
-        return await self.command(
-            "upload", str(self.folder), album, "--json", *QUICK_WORDS, *words
-        )
+        return await self.command("upload", str(self.folder), album, "--json", *QUICK_WORDS, *words)
 
     # What arrived
 
