@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from .errors import ApiError, concurrent_write, invalid
-from .faults import WRITES, Fault, Kind
+from .faults import UPLOAD_KINDS, WRITES, Fault, Kind
 
 if TYPE_CHECKING:
     from .service import FakeGooglePhotos
@@ -100,6 +100,10 @@ class Gate:
 
         async def answer(call: Call) -> web.StreamResponse:
             header = request.headers.get("Authorization")
+            if header is None and kind in UPLOAD_KINDS:
+                raise ApiError(
+                    "UNAUTHENTICATED", "Authentication session is not defined.", bare=True
+                )
             call.token, call.client_id = self._service.accounts.authorize(header, scopes)
             self._service.meter.count_request(call.project)
             self._meet(call)
