@@ -150,6 +150,7 @@ class FakeGooglePhotos:
         async with contextlib.AsyncExitStack() as cleanup:
             context = self._certificate(cleanup) if self._tls else None
             gate = Gate(self)
+            cleanup.callback(self.uploads.close)
             scheme = "https" if self._tls else "http"
             api = await self._listen(cleanup, api_site(self, gate), self._ports[0], context)
             self.base_url = f"{scheme}://{api}"

@@ -113,6 +113,12 @@ class Uploads:
         age = self._service.clock.now() - upload.finished
         return None if age >= self._limits.upload_token_age else upload
 
+    def close(self) -> None:
+        """Drops what unfinished sessions have kept: they end with the service."""
+        for session in self.sessions.values():
+            if session.status == "active":
+                session.sink.discard()
+
     async def _raw(self, call: Call) -> web.Response:
         headers = call.request.headers
         if headers.get(PROTOCOL, "").lower() != "raw":

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_client import Run, jpeg, service
+from fake_client import GRANULE, Run, jpeg, service
 from fake_google_photos import SCOPES, FakeGooglePhotos
 
 COMMANDS = {
@@ -127,6 +127,22 @@ def test_the_state_is_kept_from_one_run_to_the_next(run: Run, tmp_path: Path) ->
     kept = run(first())
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
     run(second(*kept))
+
+
+def test_unfinished_sessions_leave_no_files(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        media = tmp_path / "media"
+        media.mkdir()
+        (media / "partial-of-a-killed-run").write_bytes(b"x")
+        async with service(state=tmp_path) as (_, client):
+            assert list(media.iterdir()) == []
+            data = jpeg(4 * GRANULE)
+            url = await client.session_url(len(data))
+            await client.chunk(url, data[: 2 * GRANULE], 0)
+            assert len(list(media.iterdir())) == 1
+        assert list(media.iterdir()) == []
+
+    run(main())
 
 
 def test_a_refresh_token_is_good_in_the_next_run(tmp_path: Path) -> None:
