@@ -30,7 +30,8 @@ COMMANDS = {
 @contextmanager
 def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The service as a process of its own, with the addresses that it printed."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
@@ -73,6 +74,19 @@ def test_the_command_serves_until_a_signal(loop: str, number: signal.Signals) ->
         assert not os.path.exists(addresses["ca_file"])
 
 
+@pytest.mark.parametrize("loop", ["stock", "batuta"])
+def test_the_service_can_end_with_the_program_that_started_it(loop: str) -> None:
+    with started([*COMMANDS[loop], "--json", "--until-eof"]) as (process, addresses):
+        assert process.stdin is not None
+        process.stdin.write("something\n")
+        process.stdin.flush()
+        with urllib.request.urlopen(addresses["page_url"]) as response:
+            assert response.status == 200
+        process.stdin.close()
+        assert process.wait(10) == 0
+        process.stdin = None  # closed: `communicate` is not to touch it
+
+
 def test_the_addresses_are_printed_for_people_too() -> None:
     process = subprocess.Popen(COMMANDS["stock"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -94,11 +108,17 @@ def test_the_addresses_are_printed_for_people_too() -> None:
         (["--faults", "2"], 2, "share"),
         (["--port", "x"], 2, "--port"),
         (["--host", "203.0.113.1"], 1, "fake_google_photos:"),
+        (["--until-eof"], 1, "pipe"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: list[str], code: int, word: str) -> None:
     done = subprocess.run(
-        [*COMMANDS["stock"], *arguments], capture_output=True, text=True, timeout=30, check=False
+        [*COMMANDS["stock"], *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == code
     assert word in done.stderr
