@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -51,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     add("--state", type=Path, metavar="FOLDER", help="keep library, sign-ins and pictures there")
     add("--ask", action="store_true", help="sign-in waits for a click in the browser")
     add("--json", action="store_true", help="print the addresses as one line of JSON")
+    add(
+        "--until-eof",
+        action="store_true",
+        help="end when standard input, a pipe, ends: with the program that started the service, "
+        "however that one ends",
+    )
     return arguments
 
 
@@ -71,12 +78,33 @@ def addresses(photos: FakeGooglePhotos) -> dict[str, str]:
     return shown
 
 
+def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Sets `stop` at the end of standard input; what is written there is thrown away.
+
+    Raises:
+        ValueError: standard input is no pipe or terminal, so nothing would tell of its end.
+    """
+    source = sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(source, 4096):
+            loop.remove_reader(source)
+            stop.set()
+
+    try:
+        loop.add_reader(source, readable)
+    except PermissionError:  # epoll's answer for files and /dev/null
+        raise ValueError("--until-eof needs a pipe as standard input") from None
+
+
 async def serve(options: argparse.Namespace) -> None:
     """Runs the service until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if options.until_eof:
+        _watch_input(loop, stop)
     async with FakeGooglePhotos(
         faults=options.faults,
         quota=Quota(options.requests_per_day, writes_per_minute=options.writes_per_minute),

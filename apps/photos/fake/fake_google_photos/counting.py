@@ -37,15 +37,16 @@ class RequestLog:
         self._running: Counter[Kind] = Counter()
 
     @contextmanager
-    def running(self, kind: Kind) -> Iterator[None]:
-        """Counts a request of `kind` while it is under way."""
+    def running(self, kind: Kind) -> Iterator[int]:
+        """Counts a request of `kind` while it is under way; gives its number, from 1."""
         self.counts[kind] += 1
+        number = self.counts[kind]
         self._running[kind] += 1
         self.max_uploads = max(self.max_uploads, self.uploads_running)
         self.max_creates = max(self.max_creates, self._running[Kind.CREATE_ITEMS])
         self.max_writes = max(self.max_writes, self.writes_running)
         try:
-            yield
+            yield number
         finally:
             self._running[kind] -= 1
 

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
+UPLOAD_KINDS = frozenset(kind for kind in Kind if kind.startswith("upload_"))
 UPLOADS = frozenset({Kind.UPLOAD_RAW, Kind.UPLOAD_CHUNK})
 WRITES = frozenset(
     {Kind.CREATE_ITEMS, Kind.CREATE_ALBUM, Kind.ADD_TO_ALBUM, Kind.REMOVE_FROM_ALBUM}

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from .errors import ApiError, concurrent_write, invalid
-from .faults import WRITES, Fault, Kind
+from .faults import UPLOAD_KINDS, WRITES, Fault, Kind
 
 if TYPE_CHECKING:
     from .service import FakeGooglePhotos
@@ -47,6 +47,7 @@ class Call:
     Attributes:
         request: as it arrived.
         kind: what it asks for.
+        number: the how-manieth of its kind it is, from 1.
         fault: what the plan wants to go wrong with it.
         token: its access token.
         client_id: the application that asks.
@@ -54,6 +55,7 @@ class Call:
 
     request: web.Request
     kind: Kind
+    number: int
     fault: Fault | None
     token: str = ""
     client_id: str = ""
@@ -100,6 +102,10 @@ class Gate:
 
         async def answer(call: Call) -> web.StreamResponse:
             header = request.headers.get("Authorization")
+            if header is None and kind in UPLOAD_KINDS:
+                raise ApiError(
+                    "UNAUTHENTICATED", "Authentication session is not defined.", bare=True
+                )
             call.token, call.client_id = self._service.accounts.authorize(header, scopes)
             self._service.meter.count_request(call.project)
             self._meet(call)
@@ -126,12 +132,12 @@ class Gate:
     async def _serve(self, request: web.Request, kind: Kind, answer: Handler) -> web.StreamResponse:
         log = self._service.requests
         status = 0
-        with log.running(kind):
+        with log.running(kind) as number:
             fault = self._service.faults.decide(kind)
             if fault is not None:
                 log.fault(fault)
             try:
-                response = await self._answer(Call(request, kind, fault), answer)
+                response = await self._answer(Call(request, kind, number, fault), answer)
                 status = response.status
                 return response
             except Cut:

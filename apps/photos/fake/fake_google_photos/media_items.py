@@ -129,10 +129,9 @@ class MediaItems:
         if call.fault is not Fault.ITEM_INTERNAL:
             return set()
         draw = self._service.faults.draw
-        number = self._service.requests.counts[call.kind]
-        sure = int(draw(f"item of {number}") * count)
+        sure = int(draw(f"item of {call.number}") * count)
         return {sure} | {
-            index for index in range(count) if draw(f"item {index} of {number}") < 0.25
+            index for index in range(count) if draw(f"item {index} of {call.number}") < 0.25
         }
 
     def _problem(self, call: Call, upload: Upload | None, fails: bool) -> dict[str, Any] | None:

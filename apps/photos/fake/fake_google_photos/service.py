@@ -25,24 +25,19 @@ from .albums import Albums
 from .clock import Clock
 from .counting import RequestLog
 from .errors import ApiError
-from .faults import FaultPlan, Kind
-from .gate import Gate, Handler
+from .faults import FaultPlan
+from .gate import Gate
 from .library import Item, Library
 from .media_items import MediaItems
-from .oauth import APPEND, EDIT, READ, SCOPES, Accounts, Credentials
-from .oauth_pages import OAuthPages
+from .oauth import SCOPES, Accounts, Credentials
 from .quota import Limits, Quota, QuotaMeter
+from .sites import api_site, browser_site
 from .state import load, save
 from .storage import MediaStore
 from .uploads import Uploads
-from .web.page import Pages
 
 # How often a changed state is written, in seconds.
 _SAVE_EVERY = 2.0
-
-_ITEMS = "/v1/mediaItems"
-_ALBUMS = "/v1/albums"
-_ALBUM = _ALBUMS + "/{id:[^:/]+}"
 
 
 class FakeGooglePhotos:
@@ -127,7 +122,6 @@ class FakeGooglePhotos:
         self._host = host
         self._ports = (port, page_port)
         self._tls = tls
-        self._gate = Gate(self)
         self.uploads = Uploads(self)
         self.albums = Albums(self)
         self.items = MediaItems(self)
@@ -155,13 +149,15 @@ class FakeGooglePhotos:
         """Listens. What is not given as an argument, e.g. ports, is known from now on."""
         async with contextlib.AsyncExitStack() as cleanup:
             context = self._certificate(cleanup) if self._tls else None
+            gate = Gate(self)
+            cleanup.callback(self.uploads.close)
             scheme = "https" if self._tls else "http"
-            api = await self._listen(cleanup, self._api(), self._ports[0], context)
+            api = await self._listen(cleanup, api_site(self, gate), self._ports[0], context)
             self.base_url = f"{scheme}://{api}"
             self.token_url = f"{self.base_url}/token"
             self.revoke_url = f"{self.base_url}/revoke"
             self.token_info_url = f"{self.base_url}/tokeninfo"
-            browsers = await self._listen(cleanup, self._browsers(), self._ports[1], None)
+            browsers = await self._listen(cleanup, browser_site(self, gate), self._ports[1], None)
             self.auth_url = f"http://{browsers}/o/oauth2/v2/auth"
             self.page_url = f"http://{browsers}/"
             if self._state is not None:
@@ -248,63 +244,6 @@ class FakeGooglePhotos:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{runner.addresses[0][1]}"
 
-    def _api(self) -> web.Application:
-        app = web.Application()
-        albums, items = self.albums, self.items
-        routes: list[tuple[str, str, Kind, tuple[str, ...], Handler]] = [
-            ("POST", f"{_ITEMS}:batchCreate", Kind.CREATE_ITEMS, (APPEND,), items.batch_create),
-            ("POST", f"{_ITEMS}:search", Kind.SEARCH_ITEMS, (READ,), items.search),
-            ("GET", f"{_ITEMS}:batchGet", Kind.GET_ITEM, (READ,), items.batch_get),
-            ("GET", _ITEMS, Kind.LIST_ITEMS, (READ,), items.listing),
-            ("GET", f"{_ITEMS}/{{id}}", Kind.GET_ITEM, (READ,), items.get),
-            ("POST", _ALBUMS, Kind.CREATE_ALBUM, (APPEND,), albums.create),
-            ("GET", _ALBUMS, Kind.LIST_ALBUMS, (READ,), albums.listing),
-            ("GET", f"{_ALBUMS}/{{id}}", Kind.GET_ALBUM, (READ,), albums.get),
-            ("POST", f"{_ALBUM}:batchAddMediaItems", Kind.ADD_TO_ALBUM, (APPEND, EDIT), albums.add),
-            (
-                "POST",
-                f"{_ALBUM}:batchRemoveMediaItems",
-                Kind.REMOVE_FROM_ALBUM,
-                (EDIT,),
-                albums.remove,
-            ),
-        ]
-        for method, path, kind, scopes, handler in routes:
-            app.router.add_route(method, path, self._route(kind, scopes, handler))
-        app.router.add_post("/v1/uploads", self._upload)
-        oauth = OAuthPages(self)
-        app.router.add_get("/media/{id}", self._open(Kind.MEDIA_BYTES, items.media_bytes))
-        app.router.add_post("/token", self._open(Kind.TOKEN, oauth.token))
-        app.router.add_get("/tokeninfo", self._open(Kind.TOKEN_INFO, oauth.token_info))
-        app.router.add_post("/revoke", self._open(Kind.REVOKE, oauth.revoke))
-        app.router.add_route("*", "/{path:.*}", self._open(Kind.UNKNOWN, _unknown))
-        return app
-
-    def _browsers(self) -> web.Application:
-        app = web.Application()
-        oauth = OAuthPages(self)
-        authorize = self._open(Kind.AUTHORIZE, oauth.authorize)
-        app.router.add_get("/o/oauth2/v2/auth", authorize)
-        app.router.add_post("/o/oauth2/v2/auth", self._open(Kind.AUTHORIZE, oauth.consent))
-        Pages(self).add_to(app)
-        return app
-
-    async def _upload(self, request: web.Request) -> web.StreamResponse:
-        kind = self.uploads.kind(request)
-        return await self._gate.api(request, kind, (APPEND,), self.uploads.handle)
-
-    def _route(self, kind: Kind, scopes: tuple[str, ...], handler: Handler) -> Any:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            return await self._gate.api(request, kind, scopes, handler)
-
-        return answer
-
-    def _open(self, kind: Kind, handler: Any) -> Any:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            return await self._gate.open(request, kind, handler)
-
-        return answer
-
     async def _save_often(self, folder: Path) -> None:
         saved = self.library.version
         while True:
@@ -317,7 +256,3 @@ class FakeGooglePhotos:
         saver.cancel()
         await asyncio.gather(saver, return_exceptions=True)
         save(folder, self.library, self.accounts)
-
-
-async def _unknown(request: web.Request) -> web.StreamResponse:
-    raise ApiError("NOT_FOUND", f"No method at {request.method} {request.path}.")

@@ -22,6 +22,9 @@ from .sniff import HEAD, MediaType, media_type
 # How much of the front of a picture is looked at for its size and date.
 LOOKED_AT = 65_536
 
+# How the files of uploads begin that are not finished.
+_PARTIAL = "partial-"
+
 _DATE_TIME = 0x0132
 _EXIF = 0x8769
 _DATE_TIME_ORIGINAL = 0x9003
@@ -66,6 +69,8 @@ class MediaStore:
         self._kept: dict[str, bytes] = {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            for partial in folder.glob(f"{_PARTIAL}*"):  # of a run that was killed
+                partial.unlink()
 
     def sink(self) -> Sink:
         """A place for the bytes of a new upload."""
@@ -119,7 +124,7 @@ class Sink:
         """The upload is not a small one: from now on its front alone stays in memory."""
         self._whole = False
         if self._store.folder is not None:
-            self._path = self._store.folder / f"partial-{secrets.token_hex(8)}"
+            self._path = self._store.folder / f"{_PARTIAL}{secrets.token_hex(8)}"
             self._file = self._path.open("wb")
             self._file.write(self._front)
         del self._front[LOOKED_AT:]

@@ -1,10 +1,4 @@
-"""Bytes: raw uploads, resumable sessions, and the upload tokens that both end in.
-
-A resumable session keeps whole granules only. Where a connection ends in the middle of a chunk,
-the granules that arrived stay, the rest is dropped, and `query` says from where to go on. Two
-readers of one session cannot be: a later chunk ends the connection of an earlier one, as when a
-client was killed and its old connection is still half open.
-"""
+"""Bytes: raw uploads, resumable sessions, and the upload tokens that both end in."""
 
 from __future__ import annotations
 
@@ -19,21 +13,25 @@ from aiohttp import web
 from .errors import ApiError, invalid
 from .faults import Fault, Kind
 from .gate import Call, Cut
+from .sessions import (
+    COMMAND,
+    CONTENT_TYPE,
+    FILE_NAME,
+    GRANULARITY,
+    OFFSET,
+    PROTOCOL,
+    RAW_SIZE,
+    STATUS,
+    URL,
+    Session,
+    commands,
+    number,
+    refused,
+)
 from .storage import Received, Sink
 
 if TYPE_CHECKING:
     from .service import FakeGooglePhotos
-
-COMMAND = "X-Goog-Upload-Command"
-PROTOCOL = "X-Goog-Upload-Protocol"
-CONTENT_TYPE = "X-Goog-Upload-Content-Type"
-FILE_NAME = "X-Goog-Upload-File-Name"
-RAW_SIZE = "X-Goog-Upload-Raw-Size"
-OFFSET = "X-Goog-Upload-Offset"
-STATUS = "X-Goog-Upload-Status"
-SIZE_RECEIVED = "X-Goog-Upload-Size-Received"
-GRANULARITY = "X-Goog-Upload-Chunk-Granularity"
-URL = "X-Goog-Upload-URL"
 
 _SLOW_PIECE = 65_536
 
@@ -48,30 +46,6 @@ class Upload:
     finished: float
 
 
-@dataclass
-class Session:
-    """A resumable upload. `status` is active, final or cancelled; `reader` counts its chunks."""
-
-    id: str
-    client_id: str
-    raw_size: int
-    file_name: str
-    sink: Sink
-    started: float
-    status: str = "active"
-    token: str = ""
-    reader: int = 0
-
-    @property
-    def received(self) -> int:
-        """Bytes that are kept."""
-        return self.sink.size
-
-    def headers(self) -> dict[str, str]:
-        """What every answer says of the session."""
-        return {STATUS: self.status, SIZE_RECEIVED: str(self.received)}
-
-
 class Uploads:
     """Answers at /v1/uploads."""
 
@@ -84,13 +58,13 @@ class Uploads:
     @staticmethod
     def kind(request: web.Request) -> Kind:
         """What a request at this address asks for, by its headers."""
-        commands = _commands(request)
+        words = commands(request)
         if "upload_id" in request.query:
-            if "query" in commands:
+            if "query" in words:
                 return Kind.UPLOAD_QUERY
-            return Kind.UPLOAD_CANCEL if "cancel" in commands else Kind.UPLOAD_CHUNK
+            return Kind.UPLOAD_CANCEL if "cancel" in words else Kind.UPLOAD_CHUNK
         resumable = request.headers.get(PROTOCOL, "").lower() == "resumable"
-        return Kind.UPLOAD_START if resumable or commands else Kind.UPLOAD_RAW
+        return Kind.UPLOAD_START if resumable or words else Kind.UPLOAD_RAW
 
     async def handle(self, call: Call) -> web.StreamResponse:
         """Answers a request of any of these kinds."""
@@ -112,6 +86,12 @@ class Uploads:
             return None
         age = self._service.clock.now() - upload.finished
         return None if age >= self._limits.upload_token_age else upload
+
+    def close(self) -> None:
+        """Drops what unfinished sessions have kept: they end with the service."""
+        for session in self.sessions.values():
+            if session.status == "active":
+                session.sink.discard()
 
     async def _raw(self, call: Call) -> web.Response:
         headers = call.request.headers
@@ -136,11 +116,11 @@ class Uploads:
 
     def _start(self, call: Call) -> web.Response:
         headers = call.request.headers
-        if _commands(call.request) != {"start"} or headers.get(PROTOCOL, "").lower() != "resumable":
+        if commands(call.request) != {"start"} or headers.get(PROTOCOL, "").lower() != "resumable":
             raise invalid(f"{COMMAND} must be start, {PROTOCOL} resumable.", bare=True)
         if call.request.content_length:
             raise invalid("Content-Length must be 0.", bare=True)
-        size = _number(headers.get(RAW_SIZE), RAW_SIZE)
+        size = number(headers.get(RAW_SIZE), RAW_SIZE)
         if size == 0:
             raise invalid("The upload has no bytes.", bare=True)
         self._check_type(headers.get(CONTENT_TYPE))
@@ -174,35 +154,38 @@ class Uploads:
 
     def _cancel(self, session: Session) -> web.Response:
         if session.status == "final":
-            raise _refused(session, "The upload is final and cannot be cancelled.")
+            raise refused(session, "The upload is final and cannot be cancelled.")
         session.status = "cancelled"
-        session.reader += 1
+        session.take_over(None)
         session.sink.discard()
         return web.Response(headers={STATUS: session.status})
 
     async def _chunk(self, call: Call, session: Session) -> web.Response:
-        commands = _commands(call.request)
-        final = "finalize" in commands
-        if not commands or not commands <= {"upload", "finalize"}:
-            raise _refused(session, f"Invalid or missing {COMMAND} header.")
+        words = commands(call.request)
+        final = "finalize" in words
+        if not words or not words <= {"upload", "finalize"}:
+            raise refused(session, f"Invalid or missing {COMMAND} header.")
         if session.status != "active":
-            raise _refused(session, f"The upload is {session.status}.")
+            raise refused(session, f"The upload is {session.status}.")
         # A lone `finalize` sends no bytes and needs no offset.
         offset = session.received
-        if "upload" in commands:
-            offset = _number(call.request.headers.get(OFFSET), OFFSET)
+        if "upload" in words:
+            offset = number(call.request.headers.get(OFFSET), OFFSET)
         if offset != session.received:
-            raise _refused(session, f"The offset is {offset}, not {session.received}.")
+            raise refused(session, f"The offset is {offset}, not {session.received}.")
         self._check_chunk(session, call.request.content_length, final)
-        session.reader += 1
-        rest = await self._granules(call, session, session.reader)
+        reader = session.take_over(call.request.transport)
+        try:
+            rest = await self._granules(call, session, reader)
+        finally:
+            session.leave(reader)
         if not final:
             if rest:
-                raise _refused(session, "A chunk that is not the last one ends in a granule.")
+                raise refused(session, "A chunk that is not the last one ends in a granule.")
             return web.Response(headers=session.headers())
         if session.received + len(rest) != session.raw_size:
             arrived = session.received + len(rest)
-            raise _refused(session, f"{arrived} bytes arrived of {session.raw_size}.")
+            raise refused(session, f"{arrived} bytes arrived of {session.raw_size}.")
         session.sink.write(rest)
         session.status = "final"
         session.token = self._finish(call.client_id, session.sink, session.file_name)
@@ -214,9 +197,9 @@ class Uploads:
             return
         if not final and length % self._limits.granularity:
             granule = self._limits.granularity
-            raise _refused(session, f"The size of the chunk is no multiple of {granule}.")
+            raise refused(session, f"The size of the chunk is no multiple of {granule}.")
         if session.received + length > session.raw_size:
-            raise _refused(session, f"The upload is larger than {session.raw_size} bytes.")
+            raise refused(session, f"The upload is larger than {session.raw_size} bytes.")
 
     async def _granules(self, call: Call, session: Session, reader: int) -> bytes:
         """Takes a chunk: whole granules go to the session, what is left over is returned."""
@@ -227,7 +210,7 @@ class Uploads:
                 raise Cut
             rest += piece
             if session.received + len(rest) > session.raw_size:
-                raise _refused(session, f"The upload is larger than {session.raw_size} bytes.")
+                raise refused(session, f"The upload is larger than {session.raw_size} bytes.")
             whole = len(rest) - len(rest) % granule
             if whole:
                 session.sink.write(rest[:whole])
@@ -242,8 +225,7 @@ class Uploads:
         log = service.requests
         left: float = float("inf")
         if call.fault is Fault.CUT_BODY:
-            number = log.counts[call.kind]
-            share = service.faults.draw(f"cut {call.kind} {number}")
+            share = service.faults.draw(f"cut {call.kind} {call.number}")
             left = int((call.request.content_length or 1) * share)
         slow = call.fault is Fault.SLOW_READ
         content = call.request.content
@@ -282,19 +264,3 @@ class Uploads:
         self._finished[token] = Upload(client_id, received, file_name, now)
         self._service.library.uploads[received.sha256] += 1
         return token
-
-
-def _commands(request: web.Request) -> set[str]:
-    """The words of the command header: `upload, finalize` with or without the space."""
-    words = request.headers.get(COMMAND, "").lower().split(",")
-    return {word.strip() for word in words} - {""}
-
-
-def _number(text: str | None, header: str) -> int:
-    if text is None or not text.isascii() or not text.isdigit():
-        raise invalid(f"Invalid or missing {header} header.", bare=True)
-    return int(text)
-
-
-def _refused(session: Session, message: str) -> ApiError:
-    return ApiError("INVALID_ARGUMENT", message, headers=session.headers(), bare=True)

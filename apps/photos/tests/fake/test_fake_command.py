@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_client import Run, jpeg, service
+from fake_client import GRANULE, Run, jpeg, service
 from fake_google_photos import SCOPES, FakeGooglePhotos
 
 COMMANDS = {
@@ -30,7 +30,8 @@ COMMANDS = {
 @contextmanager
 def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The service as a process of its own, with the addresses that it printed."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
@@ -73,6 +74,19 @@ def test_the_command_serves_until_a_signal(loop: str, number: signal.Signals) ->
         assert not os.path.exists(addresses["ca_file"])
 
 
+@pytest.mark.parametrize("loop", ["stock", "batuta"])
+def test_the_service_can_end_with_the_program_that_started_it(loop: str) -> None:
+    with started([*COMMANDS[loop], "--json", "--until-eof"]) as (process, addresses):
+        assert process.stdin is not None
+        process.stdin.write("something\n")
+        process.stdin.flush()
+        with urllib.request.urlopen(addresses["page_url"]) as response:
+            assert response.status == 200
+        process.stdin.close()
+        assert process.wait(10) == 0
+        process.stdin = None  # closed: `communicate` is not to touch it
+
+
 def test_the_addresses_are_printed_for_people_too() -> None:
     process = subprocess.Popen(COMMANDS["stock"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -94,11 +108,17 @@ def test_the_addresses_are_printed_for_people_too() -> None:
         (["--faults", "2"], 2, "share"),
         (["--port", "x"], 2, "--port"),
         (["--host", "203.0.113.1"], 1, "fake_google_photos:"),
+        (["--until-eof"], 1, "pipe"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: list[str], code: int, word: str) -> None:
     done = subprocess.run(
-        [*COMMANDS["stock"], *arguments], capture_output=True, text=True, timeout=30, check=False
+        [*COMMANDS["stock"], *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == code
     assert word in done.stderr
@@ -127,6 +147,22 @@ def test_the_state_is_kept_from_one_run_to_the_next(run: Run, tmp_path: Path) ->
     kept = run(first())
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
     run(second(*kept))
+
+
+def test_unfinished_sessions_leave_no_files(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        media = tmp_path / "media"
+        media.mkdir()
+        (media / "partial-of-a-killed-run").write_bytes(b"x")
+        async with service(state=tmp_path) as (_, client):
+            assert list(media.iterdir()) == []
+            data = jpeg(4 * GRANULE)
+            url = await client.session_url(len(data))
+            await client.chunk(url, data[: 2 * GRANULE], 0)
+            assert len(list(media.iterdir())) == 1
+        assert list(media.iterdir()) == []
+
+    run(main())
 
 
 def test_a_refresh_token_is_good_in_the_next_run(tmp_path: Path) -> None:

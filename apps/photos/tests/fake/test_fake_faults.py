@@ -196,6 +196,25 @@ def test_a_body_that_is_cut_keeps_whole_granules(run: Run) -> None:
     run(main())
 
 
+def test_the_same_seed_cuts_at_the_same_place_whatever_else_arrives(run: Run) -> None:
+    async def main(noise: int) -> int:
+        # With latency the others are there before the first one's bytes are read.
+        async with service(faults=FaultPlan(seed=5), latency=0.1) as (photos, client):
+            data = jpeg(8 * GRANULE)
+            url = await client.session_url(len(data))
+            photos.faults.next(Kind.UPLOAD_CHUNK, Fault.CUT_BODY)
+            others = [await client.session_url(len(data)) for _ in range(noise)]
+            cut, *_ = await asyncio.gather(
+                client.chunk(url, data, 0, final=True),
+                *(client.chunk(other, data, 0, final=True) for other in others),
+                return_exceptions=True,
+            )
+            assert isinstance(cut, aiohttp.ClientError)
+            return await client.received(url)
+
+    assert run(main(0)) == run(main(6)) > 0
+
+
 def test_a_raw_upload_that_is_cut_leaves_nothing(run: Run) -> None:
     async def main() -> None:
         async with service() as (photos, client):

@@ -77,21 +77,18 @@ def test_a_wrong_chunk_is_refused_and_the_session_goes_on(run: Run) -> None:
             wrong: list[tuple[bytes, int, bool]] = [
                 (DATA[GRANULE : 2 * GRANULE], 0, False),  # bytes that are there already
                 (DATA[2 * GRANULE : 3 * GRANULE], 2 * GRANULE, False),  # a gap
-                (DATA[GRANULE : GRANULE + 1000], GRANULE, False),  # no whole granule
-                (DATA[GRANULE : 2 * GRANULE], GRANULE, True),  # the end too early
+                (DATA[GRANULE : GRANULE + 1000], GRANULE, False),  # less than a granule
+                (DATA[GRANULE : 2 * GRANULE + 1000], GRANULE, False),  # a granule and a bit
                 (DATA[GRANULE:] + b"more", GRANULE, True),  # more than was announced
+                (DATA[GRANULE : GRANULE + 1000], GRANULE, True),  # the end too early
             ]
             for data, offset, final in wrong:
                 answer = await client.chunk(url, data, offset, final=final)
                 assert (answer.status, answer.json["code"]) == (400, 3)
                 assert answer.headers["X-Goog-Upload-Status"] == "active"
-                received = int(answer.headers["X-Goog-Upload-Size-Received"])
-                assert received == await client.received(url)
-                if received > GRANULE:  # the granule of the early end stays
-                    assert final
-                    break
-                assert received == GRANULE
-            answer = await client.chunk(url, DATA[received:], received, final=True)
+                assert answer.headers["X-Goog-Upload-Size-Received"] == str(GRANULE)
+                assert await client.received(url) == GRANULE
+            answer = await client.chunk(url, DATA[GRANULE:], GRANULE, final=True)
             await item_of(photos, client, answer.text)
 
     run(main())
@@ -160,11 +157,13 @@ def test_a_client_that_dies_in_a_chunk_leaves_its_whole_granules(run: Run, tls: 
     run(main())
 
 
-def test_a_later_chunk_ends_an_earlier_one_that_hangs(run: Run) -> None:
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_later_chunk_ends_an_earlier_one_that_hangs(run: Run, goes_on: bool) -> None:
     async def hanging() -> Any:
         yield DATA[: GRANULE + 10]
-        await asyncio.sleep(0.2)
-        yield DATA[GRANULE + 10 : 2 * GRANULE]
+        if goes_on:
+            await asyncio.sleep(0.1)
+            yield DATA[GRANULE + 10 : 2 * GRANULE]
         await asyncio.sleep(30)
 
     async def main() -> None:
@@ -175,8 +174,10 @@ def test_a_later_chunk_ends_an_earlier_one_that_hangs(run: Run) -> None:
                 while await client.received(url) < GRANULE:
                     await asyncio.sleep(0.01)
                 answer = await client.chunk(url, DATA[GRANULE:], GRANULE, final=True)
-                (lost,) = await asyncio.gather(old, return_exceptions=True)
+                async with asyncio.timeout(5):
+                    (lost,) = await asyncio.gather(old, return_exceptions=True)
             assert isinstance(lost, Exception)
+            assert photos.requests.uploads_running == 0
             await item_of(photos, client, answer.text)
 
     run(main())
@@ -208,6 +209,27 @@ def test_a_session_can_be_cancelled_until_it_is_final(run: Run) -> None:
             url = await client.session_url(len(DATA))
             await client.chunk(url, DATA, 0, final=True)
             assert (await client.command(url, "cancel")).status == 400
+
+    run(main())
+
+
+def test_a_chunk_that_arrives_ends_when_its_session_is_cancelled(run: Run) -> None:
+    async def hanging() -> Any:
+        yield DATA[: GRANULE + 10]
+        await asyncio.sleep(30)
+
+    async def main() -> None:
+        async with service() as (photos, client):
+            url = await client.session_url(len(DATA))
+            async with signed_in(photos) as other:
+                old = asyncio.create_task(other.chunk(url, hanging(), 0, final=True))
+                while await client.received(url) < GRANULE:
+                    await asyncio.sleep(0.01)
+                assert (await client.command(url, "cancel")).status == 200
+                async with asyncio.timeout(5):
+                    (lost,) = await asyncio.gather(old, return_exceptions=True)
+            assert isinstance(lost, Exception)
+            assert not photos.library.uploads
 
     run(main())
 

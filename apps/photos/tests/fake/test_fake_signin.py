@@ -133,6 +133,22 @@ def test_a_code_used_twice_takes_its_tokens_with_it(run: Run) -> None:
     run(main())
 
 
+def test_codes_and_refresh_tokens_are_good_for_their_own_application_only(run: Run) -> None:
+    async def main() -> None:
+        async with FakeGooglePhotos() as photos, browser(photos) as session:
+            _, back = await authorize(photos, session)
+            refresh_token = photos.issue_credentials().refresh_token
+            photos.client_id, photos.client_secret = photos.accounts.register()
+            status, body = await exchange(photos, session, back["code"])
+            assert (status, body["error"]) == (400, "invalid_grant")
+            status, body = await token(
+                photos, session, grant_type="refresh_token", refresh_token=refresh_token
+            )
+            assert (status, body["error"]) == (400, "invalid_grant")
+
+    run(main())
+
+
 def test_a_code_is_good_for_ten_minutes(run: Run) -> None:
     async def main() -> None:
         async with FakeGooglePhotos() as photos, browser(photos) as session:
@@ -278,6 +294,22 @@ def test_a_method_needs_its_scope(
                     "message": "Request had insufficient authentication scopes.",
                     "status": "PERMISSION_DENIED",
                 }
+
+    run(main())
+
+
+def test_bytes_without_any_token_are_refused_with_the_short_body(run: Run) -> None:
+    async def main() -> None:
+        async with FakeGooglePhotos() as photos, browser(photos) as session:
+            async with session.post(f"{photos.base_url}/v1/uploads", data=b"x") as response:
+                assert response.status == 401
+                assert await response.json() == {
+                    "code": 16,
+                    "message": "Authentication session is not defined.",
+                }
+            async with session.get(f"{photos.base_url}/v1/albums") as response:
+                assert response.status == 401
+                assert (await response.json())["error"]["status"] == "UNAUTHENTICATED"
 
     run(main())
 
