@@ -78,12 +78,13 @@ async def local_service(latency: float, faults: str) -> AsyncIterator[Local]:
         "-m",
         "fake_google_photos",
         "--json",
+        "--until-eof",  # it ends with us, however we end
         "--tls",
         "--latency",
         str(latency),
         "--faults",
         faults,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         # Ctrl-C is for the uploader; the service ends after it.
         start_new_session=True,

@@ -275,6 +275,8 @@ class Journal:
         try:
             await self._db.execute("BEGIN IMMEDIATE")
             for (sql, exact), rows in merged.items():
+                if not rows:
+                    continue
                 cursor = await self._db.executemany(sql, rows)
                 if exact and cursor.rowcount != len(rows):
                     raise JournalFailed(
@@ -423,19 +425,28 @@ class Journal:
             )
         )
 
-    async def add_content(self, sha: bytes, size: int, mime: str, name: str) -> None:
-        """A content that may be known already; the first file's name stays."""
+    async def take_in(
+        self,
+        run: int,
+        path: str,
+        album: str,
+        stamp: Stamp,
+        sha: bytes,
+        media: tuple[str, str] | None,
+    ) -> None:
+        """A file whose content is known is wanted in an album.
+
+        Args:
+            media: its type and name, if the journal may not have the content yet. Where it has, the
+                first file's name stays.
+        """
+        content = [] if media is None else [(sha, stamp.size, *media)]
         await self.write(
             Statement(
                 "INSERT OR IGNORE INTO content (sha, size, mime, name, state) "
                 f"VALUES (?, ?, ?, ?, '{Content.NEW}')",
-                [(sha, size, mime, name)],
-            )
-        )
-
-    async def take_in(self, run: int, path: str, album: str, stamp: Stamp, sha: bytes) -> None:
-        """A file whose content is known is wanted in an album."""
-        await self.write(
+                content,
+            ),
             Statement(
                 f"INSERT OR IGNORE INTO placement VALUES (?, ?, '{Placement.WANTED}', NULL)",
                 [(sha, album)],

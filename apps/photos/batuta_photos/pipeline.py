@@ -36,7 +36,7 @@ from batuta_photos.uploads import Uploader
 from batuta_photos.wire import Wire
 from batuta_photos.work import Work
 
-READERS = 4
+READERS = 32  # most of their time they wait for the journal; the disk has fewer threads
 LOOKS = 3  # times that a file which keeps changing is read
 
 Source = AsyncIterator[Sequence[Found]]
@@ -215,8 +215,7 @@ class Pipeline:
             await self._ends(found, Job.FAILED, text, whole.stamp)
         else:
             name = shown(os.path.basename(found.path))
-            await self._journal.add_content(whole.sha, whole.stamp.size, media.mime, name)
-            await self._join(found, whole.sha, whole.stamp)
+            await self._join(found, whole.sha, whole.stamp, (media.mime, name))
 
     async def _ends(self, found: Found, state: Job, text: str, stamp: Stamp | None = None) -> None:
         """A file ends here. What its bytes say will not change; a failed read may."""
@@ -235,9 +234,15 @@ class Pipeline:
         else:
             self._again.append(found)
 
-    async def _join(self, found: Found, sha: bytes, stamp: Stamp) -> None:
-        """The content of a file is known: let it share the work on that, or begin one."""
-        await self._journal.take_in(self._run, found.path, found.album, stamp, sha)
+    async def _join(
+        self, found: Found, sha: bytes, stamp: Stamp, media: tuple[str, str] | None = None
+    ) -> None:
+        """The content of a file is known: let it share the work on that, or begin one.
+
+        Args:
+            media: type and name, if the content may be new to the journal.
+        """
+        await self._journal.take_in(self._run, found.path, found.album, stamp, sha, media)
         await self._room.acquire()
         # Nothing may be awaited from here until the work is joined or there.
         work = self._works.get(sha)

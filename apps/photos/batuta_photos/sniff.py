@@ -102,6 +102,10 @@ VIDEO_NAMES = frozenset(
     ]
 )
 
+# Nearly all files of nearly all folders: looking through puremagic's hundreds of signatures would
+# cost more than reading them.
+_COMMON = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
+
 # Two letters at the front are not much: these count only where the name says the same.
 _WEAK = {"image/bmp": {".bmp", ".dib"}, "image/x-icon": {".ico"}}
 
@@ -125,6 +129,9 @@ def named_like_media(path: str) -> bool:
 
 def sniff(head: bytes, path: str) -> Media | None:
     """The type of a file that begins with `head`; None if the service would not take it."""
+    for signature, mime in _COMMON:
+        if head.startswith(signature):
+            return Media(mime)
     extension = os.path.splitext(path)[1].lower()
     try:
         found = puremagic.magic_string(head)
