@@ -143,15 +143,17 @@ class Journal:
     async def __aenter__(self) -> Journal:
         try:
             self._path.touch(mode=0o600)
+            if not self._path.is_file():
+                raise JournalFailed(f"{self._path} is no file")
             self._db = await aiosqlite.connect(self._path, isolation_level=None, timeout=10)
         except (OSError, sqlite3.Error) as error:
             raise JournalFailed(f"cannot open the journal {self._path}: {error}") from error
         try:
-            await self._db.execute("PRAGMA journal_mode = WAL")
-            await self._db.execute("PRAGMA synchronous = FULL")
             version = (await self._rows("PRAGMA user_version"))[0][0]
             if version > VERSION:
                 raise JournalFailed(f"{self._path} was written by a newer batuta-photos")
+            await self._db.execute("PRAGMA journal_mode = WAL")
+            await self._db.execute("PRAGMA synchronous = FULL")
             await self._db.executescript(TABLES)
             await self._db.execute(f"PRAGMA user_version = {VERSION}")
         except BaseException as error:

@@ -104,7 +104,12 @@ VIDEO_NAMES = frozenset(
 
 # Nearly all files of nearly all folders: looking through puremagic's hundreds of signatures would
 # cost more than reading them.
-_COMMON = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
+_COMMON = (
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"GIF89a", "image/gif"),
+    (8, b"WEBPVP8", "image/webp"),
+)
 
 # Two letters at the front are not much: these count only where the name says the same.
 _WEAK = {"image/bmp": {".bmp", ".dib"}, "image/x-icon": {".ico"}}
@@ -129,8 +134,8 @@ def named_like_media(path: str) -> bool:
 
 def sniff(head: bytes, path: str) -> Media | None:
     """The type of a file that begins with `head`; None if the service would not take it."""
-    for signature, mime in _COMMON:
-        if head.startswith(signature):
+    for place, signature, mime in _COMMON:
+        if head.startswith(signature, place):
             return Media(mime)
     extension = os.path.splitext(path)[1].lower()
     try:

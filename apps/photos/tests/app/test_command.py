@@ -161,7 +161,8 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path, latency=0.1) as here:
             here.pictures(40)
-            first = await here.start("upload", str(here.folder), ALBUM, *QUICK_WORDS)
+            words = ("--concurrency", "1", *QUICK_WORDS)
+            first = await here.start("upload", str(here.folder), ALBUM, *words)
             while not here.fake.requests.counts["upload_raw"]:
                 await asyncio.sleep(0.01)
             second = await here.upload_command()
@@ -207,9 +208,7 @@ def test_files_of_folders_that_cannot_be_listed_are_told_of(tmp_path: Path) -> N
             monkeypatch.setattr(scan.os, "scandir", scandir)
             run = await here.upload()
             assert run.outcome.exit_code == 1
-            assert run.outcome.unreadable == [
-                (str(here.folder / "closed"), "Permission denied")
-            ]
+            assert run.outcome.unreadable == [(str(here.folder / "closed"), "Permission denied")]
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         on_batuta(main(monkeypatch))
