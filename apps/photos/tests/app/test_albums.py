@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from fake_google_photos import At, Fault, FaultPlan, Kind, Limits
-from world import ALBUM, on_batuta, sha, world
 
 from batuta_photos.album_template import AlbumTemplate, clean_title
 from batuta_photos.states import Job
 from batuta_photos.stops import UsageError
+from fake_google_photos import At, Fault, FaultPlan, Kind, Limits
+from world import ALBUM, on_batuta, sha, world
 
 TITLES = [
     "Sommer in Österreich",

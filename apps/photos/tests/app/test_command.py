@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from batuta_photos.options import parser
 from fake_google_photos import At, Fault, FaultPlan, Kind
 from test_items import refuse
 from world import ALBUM, PHOTOS, QUICK_WORDS, on_batuta, world
-
-from batuta_photos.options import parser
 
 
 @pytest.mark.parametrize(
@@ -192,20 +194,18 @@ def test_a_share_of_faults_seen_by_a_person(tmp_path: Path) -> None:
 
 
 def test_files_of_folders_that_cannot_be_listed_are_told_of(tmp_path: Path) -> None:
-    from batuta_photos import scan
-
     async def main(monkeypatch: pytest.MonkeyPatch) -> None:
         async with world(tmp_path) as here:
             here.pictures(2)
             here.pictures(2, seed=1, folder=here.folder / "closed")
-            real = scan.os.scandir
+            real: Any = os.scandir
 
             def scandir(path: object) -> object:
                 if str(path).endswith("closed"):
                     raise PermissionError(13, "Permission denied")
                 return real(path)
 
-            monkeypatch.setattr(scan.os, "scandir", scandir)
+            monkeypatch.setattr(os, "scandir", scandir)
             run = await here.upload()
             assert run.outcome.exit_code == 1
             assert run.outcome.unreadable == [(str(here.folder / "closed"), "Permission denied")]
@@ -217,7 +217,7 @@ def test_files_of_folders_that_cannot_be_listed_are_told_of(tmp_path: Path) -> N
 def test_every_option_has_words() -> None:
     actions = parser()._subparsers
     assert actions is not None
-    for command in next(iter(actions._group_actions)).choices.values():  # type: ignore[union-attr, attr-defined]
+    for command in next(iter(actions._group_actions)).choices.values():  # type: ignore[union-attr]
         for action in command._actions:
             assert action.help or not action.option_strings or action.metavar, action
     assert (PHOTOS / "README.md").exists()

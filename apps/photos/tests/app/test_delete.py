@@ -1,4 +1,4 @@
-"""`--delete-after-verified`: only what the service has confirmed by id, only what is still the same."""
+"""`--delete-after-verified`: only what the service confirmed by id, only what is still the same."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_google_photos import At, Fault, FaultPlan, Kind
-from test_items import refuse
-from world import on_batuta, sha, world
 
 from batuta_photos.files import Disk, FileTrouble, Stamp
 from batuta_photos.library import Library
 from batuta_photos.stops import Exit
 from batuta_photos.verified_delete import delete_if_same
+from fake_google_photos import At, Fault, FaultPlan, Kind
+from test_items import refuse
+from world import on_batuta, sha, world
 
-DELETE = {"delete_after_verified": True}
+DELETE: dict[str, Any] = {"delete_after_verified": True}
 
 
 def test_verified_files_are_removed_and_no_others(tmp_path: Path) -> None:

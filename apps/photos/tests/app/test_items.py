@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from fake_google_photos import At, Fault, FaultPlan, Kind
-from fake_google_photos.media_items import FAILED
-from world import QUICK, World, on_batuta, sha, world
 
-from batuta_photos.journal import Journal, JobRow
+from batuta_photos.journal import JobRow, Journal
 from batuta_photos.report import failed_rows
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit
+from fake_google_photos import At, Fault, FaultPlan, Kind
+from fake_google_photos.media_items import FAILED
+from world import QUICK, World, on_batuta, sha, world
 
 SLOW = replace(QUICK, after_5xx=30.0)  # long enough to be interrupted
 

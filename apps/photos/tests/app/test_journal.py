@@ -8,13 +8,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from world import on_batuta
 
 from batuta_photos.files import Stamp
 from batuta_photos.journal import Journal, JournalLock
 from batuta_photos.schema import Statement
 from batuta_photos.states import CONTENT_BEFORE, Content, Job, Placement
 from batuta_photos.stops import JournalFailed, UsageError
+from world import on_batuta
 
 SHA = bytes(32)
 STAMP = Stamp(10, 20, 30)

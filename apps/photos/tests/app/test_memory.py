@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fake_google_photos.samples import samples
 from world import ALBUM, QUICK_WORDS, World, on_batuta, world
 

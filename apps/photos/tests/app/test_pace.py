@@ -6,11 +6,10 @@ import asyncio
 import time
 from pathlib import Path
 
-from fake_google_photos import At, Fault, FaultPlan, Kind, Quota
-from world import on_batuta, world
-
 from batuta_photos.pacing import AdaptiveLimit, Gate, Waits, WriteRate
 from batuta_photos.states import Job
+from fake_google_photos import At, Fault, FaultPlan, Kind, Quota
+from world import on_batuta, world
 
 LATENCY = 0.05
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-
-from fake_google_photos import Quota
-from world import on_batuta, world
+from typing import Any
 
 from batuta_photos.quota import pacific_day, requests_for
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit, QuotaReached
+from fake_google_photos import Quota
+from world import on_batuta, world
 
 
 def test_quota_stops_with_code_4_and_the_next_day_goes_on(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_limit_of_ones_own_is_kept_over_runs(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
             here.pictures(60)
-            words = {"daily_requests": 40, "wait_for_quota": False}
+            words: dict[str, Any] = {"daily_requests": 40, "wait_for_quota": False}
             first = await here.upload(**words)
             assert isinstance(first.outcome.stop, QuotaReached)
             assert first.outcome.exit_code is Exit.QUOTA

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_google_photos.samples import samples, write_video
 
 from batuta_photos.errors import (
     ItemVerdict,
@@ -16,6 +15,7 @@ from batuta_photos.errors import (
     read_item,
 )
 from batuta_photos.sniff import named_like_media, sniff
+from fake_google_photos.samples import samples, write_video
 
 
 def google(code: int, message: str, status: str, limit: str = "") -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from fake_google_photos import At, Fault, FaultPlan, Kind
 from fake_google_photos.samples import write_video
 from test_memory import MOST, peak
@@ -14,7 +16,7 @@ from world import ALBUM, QUICK, QUICK_WORDS, World, kill, on_batuta, sha, world
 
 MIB = 1 << 20
 ONE_TRY = replace(QUICK, tries=1)
-SMALL_CHUNKS = {"resumable_from": MIB, "chunk": MIB}
+SMALL_CHUNKS: dict[str, Any] = {"resumable_from": MIB, "chunk": MIB}
 
 
 def video(here: World, size: int, *, seed: int = 0) -> Path:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from fake_google_photos import At, Fault, FaultPlan, Kind
-from world import World, on_batuta, world
 
 from batuta_photos.credentials import FileStore, KeyringStore
 from batuta_photos.redact import HIDDEN, redact, remember
 from batuta_photos.sign_in import SignIn, read_client
 from batuta_photos.stops import Exit, SignInNeeded, UsageError
+from fake_google_photos import At, Fault, FaultPlan, Kind
+from world import World, on_batuta, world
 
 
 def client_file(here: World) -> Path:
@@ -245,7 +245,7 @@ def test_the_keyring_keeps_a_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyP
             del self.kept[service, username]
 
     before = keyring.get_keyring()
-    keyring.set_keyring(Memory())
+    keyring.set_keyring(Memory())  # type: ignore[no-untyped-call]
     try:
         from batuta_photos.credentials import choose_store, open_store
         from batuta_photos.settings import Account

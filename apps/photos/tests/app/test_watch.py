@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from fake_google_photos.samples import samples
 from world import ALBUM, QUICK_WORDS, on_batuta, sha, world
 

@@ -9,10 +9,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from fake_google_photos import FaultPlan
-from world import ALBUM, LOOPS, QUICK_WORDS, Finished, kill, on_batuta, world
 
 from batuta_photos.states import Job
+from fake_google_photos import FaultPlan
+from world import ALBUM, LOOPS, QUICK_WORDS, Finished, kill, on_batuta, world
 
 
 @pytest.mark.parametrize("loop", LOOPS)

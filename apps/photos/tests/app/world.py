@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import batuta
-from fake_google_photos import FakeGooglePhotos
-from fake_google_photos.library import Album
-from fake_google_photos.samples import samples
 
 from batuta_photos.album_template import AlbumTemplate
 from batuta_photos.pacing import Waits
@@ -29,6 +26,9 @@ from batuta_photos.settings import Account, RunOptions, Selection, Service
 from batuta_photos.sources import Titles
 from batuta_photos.tally import Tally
 from batuta_photos.upload import Outcome, Run, Task
+from fake_google_photos import FakeGooglePhotos
+from fake_google_photos.library import Album
+from fake_google_photos.samples import samples
 
 T = TypeVar("T")
 PHOTOS = Path(__file__).resolve().parents[2]
