@@ -181,7 +181,7 @@ def test_the_same_bytes_can_be_refused_instead(run: Run) -> None:
 
 def test_a_second_create_at_the_same_moment_is_refused(run: Run) -> None:
     async def main() -> None:
-        async with service(latency=0.1) as (photos, client):
+        async with service(latency=0.3) as (photos, client):
             tokens = [await client.upload_token(jpeg(300, salt)) for salt in "ab"]
             answers = await asyncio.gather(*(client.create([token]) for token in tokens))
             assert sorted(answer.status for answer in answers) == [200, 429]

@@ -151,7 +151,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def test_many_uploads_at_the_same_moment_are_counted(run: Run) -> None:
     async def main() -> None:
-        async with service(latency=0.1) as (photos, client):
+        async with service(latency=0.4) as (photos, client):
             await asyncio.gather(*(client.raw(jpeg(1000, str(n))) for n in range(20)))
             assert photos.requests.max_uploads == 20
             assert photos.requests.counts["upload_raw"] == 20
