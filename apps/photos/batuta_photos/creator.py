@@ -281,7 +281,7 @@ class Creator:
                 (placed if sure or not result.media_id else rest).append(work)
         again = by_verdict.get(ItemVerdict.RETRY, ())
         await self._journal.created(made, [(work.sha, album, target.id) for work in placed])
-        target.items += len(made)
+        target.items += len(placed)
         self._tally.contents += len(made)
         await self._settle(album, placed)
         for work in rest:

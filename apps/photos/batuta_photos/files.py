@@ -88,14 +88,17 @@ def open_file(path: str) -> int:
 class Disk:
     """Threads for reading files."""
 
-    def __init__(self, threads: int = 8) -> None:
+    def __init__(self, threads: int = 6) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="disk")
+        # Whole files take long: they must not keep uploads from their next block.
+        self._whole = ThreadPoolExecutor(threads, thread_name_prefix="hash")
         self._ended = threading.Event()
 
     def close(self) -> None:
         """Let running reads give up soon; does not wait for them."""
         self._ended.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._whole.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a blocking call, made in one of the threads."""
@@ -108,7 +111,8 @@ class Disk:
         Raises:
             FileTrouble: it cannot be read, or it changed while it was read.
         """
-        return await self.run(self._fingerprint, path)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._whole, self._fingerprint, path)
 
     def _fingerprint(self, path: str) -> Print:
         descriptor = open_file(path)

@@ -11,6 +11,7 @@ from batuta_photos import __version__
 from batuta_photos.pacing import Waits
 from batuta_photos.settings import (
     API_URL,
+    LOOPBACK,
     MIB,
     Account,
     RunOptions,
@@ -267,7 +268,7 @@ def service_of(given: argparse.Namespace) -> Service:
     ca_file = Path(given.ca_file) if given.ca_file else None
     if ca_file is not None and not ca_file.is_file():
         raise UsageError(f"there is no certificate {ca_file}")
-    if not given.api_url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+    if not given.api_url.startswith(("https://", *LOOPBACK)):
         raise UsageError("--api-url: tokens go over https only, except to this machine")
     return Service(given.api_url, ca_file)
 

@@ -128,6 +128,8 @@ class Sender:
             await asyncio.sleep(
                 self._options.waits.jittered(self._options.waits.after_5xx, attempt)
             )
+        if isinstance(trouble, ApiError) and trouble.verdict is Verdict.SLOW_DOWN:
+            raise ServiceUnreachable(f"the service takes no more for now: {trouble}")
         if isinstance(trouble, NoAnswer) and self._wire.last_success < began:
             # Nobody was answered all the while: nothing is wrong with this file.
             raise ServiceUnreachable(f"no answer from the service: {trouble}")

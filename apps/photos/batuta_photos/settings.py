@@ -13,6 +13,7 @@ from batuta_photos.pacing import Waits
 
 API_URL = "https://photoslibrary.googleapis.com"
 CHUNK = 262_144  # bytes; sizes of what is read and sent at once are multiples of it
+LOOPBACK = ("http://127.0.0.1:", "http://localhost:")  # the only addresses without TLS
 MIB = 1 << 20
 
 

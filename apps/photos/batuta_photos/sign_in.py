@@ -22,9 +22,9 @@ from requests import RequestException
 
 from batuta_photos.credentials import SCOPES, Store
 from batuta_photos.redact import remember
+from batuta_photos.settings import LOOPBACK
 from batuta_photos.stops import SignInNeeded, UsageError
 
-LOOPBACK = ("http://127.0.0.1:", "http://localhost:")
 PAGE = """<!doctype html><meta charset="utf-8"><title>batuta-photos</title>
 <p style="font: 1.2rem sans-serif; margin: 3rem">{}</p>"""
 

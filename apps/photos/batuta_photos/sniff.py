@@ -134,9 +134,9 @@ def named_like_media(path: str) -> bool:
 
 def sniff(head: bytes, path: str) -> Media | None:
     """The type of a file that begins with `head`; None if the service would not take it."""
-    for place, signature, mime in _COMMON:
+    for place, signature, common in _COMMON:
         if head.startswith(signature, place):
-            return Media(mime)
+            return Media(common)
     extension = os.path.splitext(path)[1].lower()
     try:
         found = puremagic.magic_string(head)

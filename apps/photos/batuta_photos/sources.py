@@ -12,7 +12,7 @@ from batuta_photos.journal import Journal
 from batuta_photos.scan import Found, Listing, selected
 from batuta_photos.settings import Selection
 from batuta_photos.states import Job
-from batuta_photos.stops import UsageError
+from batuta_photos.stops import Stop, UsageError
 
 PAGE = 256
 
@@ -63,6 +63,8 @@ async def from_folder(
 def _looked_at(path: str, album: str) -> Found:
     try:
         return Found(path, album, Stamp.of(os.stat(path)))
+    except FileNotFoundError:
+        return Found(path, album, Stamp(-1, 0, 0))  # who opens it will see that it has vanished
     except OSError as error:
         return Found(path, album, None, f"cannot be looked at: {error.strerror}")
 
@@ -96,6 +98,7 @@ class FolderWatch:
         self._disk = disk
         self._changed: dict[str, float] = {}  # path: when it last changed
         self._news = asyncio.Event()
+        self._failure: Stop | None = None
         self.waiting = False
         self.ready = asyncio.Event()
 
@@ -113,19 +116,26 @@ class FolderWatch:
             yield_on_timeout=True,  # the first one says that the watch stands
             ignore_permission_denied=True,
         )
-        async for group in changes:
+        try:
+            async for group in changes:
+                self.ready.set()
+                for change, path in group:
+                    if change is Change.deleted:
+                        self._changed.pop(path, None)
+                    else:
+                        self._changed[path] = loop.time()
+                        self._news.set()
+        except (OSError, RuntimeError) as error:  # such as no more watches for this user
+            self._failure = Stop(f"the folder cannot be watched: {error}")
             self.ready.set()
-            for change, path in group:
-                if change is Change.deleted:
-                    self._changed.pop(path, None)
-                else:
-                    self._changed[path] = loop.time()
-                    self._news.set()
+            self._news.set()
 
     async def batches(self) -> AsyncIterator[Sequence[Found]]:
         """Files that were left alone for a moment; without end."""
         loop = asyncio.get_running_loop()
         while True:
+            if self._failure is not None:
+                raise self._failure
             now = loop.time()
             settled = [path for path, when in self._changed.items() if now - when >= SETTLED]
             for path in settled:

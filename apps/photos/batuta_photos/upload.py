@@ -107,6 +107,9 @@ class Run:
             except Stop as stop:
                 self.outcome.stop = stop
                 end = str(stop)
+            except ApiError as error:  # of a request that concerns no single file
+                self.outcome.stop = Stop(str(error))
+                end = str(error)
             finally:
                 self.outcome.counts = await journal.counts(run)
                 if self.pipeline is not None:

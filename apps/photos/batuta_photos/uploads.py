@@ -14,7 +14,7 @@ from batuta_photos.errors import ApiError, Garbled, Verdict
 from batuta_photos.files import BLOCK, Changed, Disk, OpenFile, Stamp
 from batuta_photos.journal import ContentRow, Journal
 from batuta_photos.redact import remember
-from batuta_photos.settings import CHUNK
+from batuta_photos.settings import CHUNK, LOOPBACK
 from batuta_photos.states import Content
 from batuta_photos.wire import Body, NoAnswer, Reply, Wire
 
@@ -156,8 +156,8 @@ class Uploader:
         address = self._wire.address("uploads")
         reply = await self._wire.send("POST", address, headers=headers, body=lambda: b"")
         url = reply.headers.get("X-Goog-Upload-URL", "")
-        if not url:
-            raise Garbled("a session without an address")
+        if not url.startswith(("https://", *LOOPBACK)):
+            raise Garbled("a session without an address to use")
         remember(url)
         try:
             unit = max(1, int(reply.headers.get("X-Goog-Upload-Chunk-Granularity", CHUNK)))

@@ -185,11 +185,13 @@ class Wire:
     ) -> Reply:
         sent = {**(headers or {}), "Authorization": f"Bearer {token}"}
         data: Any = None
+        made = None if body is None else body()
+        # A body in blocks may take as long as it moves; everything else is short.
+        limit = CONNECT + 2 * self._stall if made is None or isinstance(made, bytes) else None
         try:
-            async with asyncio.timeout(None) as watch:
-                if body is not None:
+            async with asyncio.timeout(limit) as watch:
+                if made is not None:
                     sent["Content-Length"] = str(length)
-                    made = body()
                     data = made if isinstance(made, bytes) else self._watched(made, watch)
                 async with self._session.request(
                     method,

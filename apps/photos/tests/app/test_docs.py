@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from world import PHOTOS
-
 from batuta_photos.stops import Exit
+from world import PHOTOS
 
 PAGE = PHOTOS.parents[1] / "docs" / "photos.md"
 
