@@ -151,7 +151,9 @@ class World:
         """The command, running."""
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(PHOTOS), str(PHOTOS / "fake")]),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(PHOTOS), str(PHOTOS / "fake"), os.environ.get("PYTHONPATH")])
+            ),
             "BATUTA_PHOTOS_HOME": str(self.root / "home"),
             "BATUTA_PHOTOS_API_URL": self.fake.base_url,
             "COLUMNS": "200",
