@@ -101,8 +101,7 @@ class Pipeline:
                 workers = [group.create_task(self._read(), name="reader") for _ in range(READERS)]
                 if not self._options.dry_run:
                     workers += [
-                        group.create_task(self.sender.run(), name="sender")
-                        for _ in range(self.sender.tasks)
+                        group.create_task(runner, name="sender") for runner in self.sender.runners()
                     ]
                     workers.append(group.create_task(self.creator.run(), name="creator"))
                 async for batch in source:
@@ -129,7 +128,8 @@ class Pipeline:
             return True
         return not self._reading and not self._again and (self._source_waits or self._waits())
 
-    def _look(self) -> None:
+    def moved(self) -> None:
+        """Something has left a stage: others may be able to go on."""
         self._tick.set()
         self.creator.look()
 
@@ -177,7 +177,7 @@ class Pipeline:
                 await self._look_at(found, sha)
             finally:
                 self._reading -= 1
-                self._look()
+                self.moved()
 
     async def _look_at(self, found: Found, sha: bytes | None) -> None:
         try:
@@ -232,6 +232,8 @@ class Pipeline:
         if self._looks[key] > LOOKS:
             await self._ends(found, Job.FAILED, f"{text}, again and again")
         else:
+            # Whoever writes it may be about to end.
+            await asyncio.sleep(self._options.waits.after_5xx)
             self._again.append(found)
 
     async def _join(
@@ -379,7 +381,7 @@ class Pipeline:
         work.over = True
         del self._works[work.sha]
         self._room.release()
-        self._look()
+        self.moved()
 
 
 # What the user is told when several things end a run at once: the first of these.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from typing import Protocol
 
 from batuta_photos.errors import ApiError, Garbled, Verdict
@@ -34,6 +35,8 @@ class Owner(Protocol):
     async def uploaded(self, work: Work) -> None: ...
     async def failed(self, work: Work, error: str, *, retryable: bool) -> None: ...
     async def file_lost(self, work: Work, trouble: FileTrouble) -> None: ...
+    def moved(self) -> None:
+        """A work has left the sender."""
 
 
 class Sender:
@@ -51,7 +54,7 @@ class Sender:
         first = options.concurrency or min(FIRST, options.most_uploads)
         ceiling = options.concurrency or options.most_uploads
         self.limit = AdaptiveLimit(first, ceiling)
-        self.tasks = ceiling
+        self._tasks = ceiling
         self.sending = 0
         self._uploader = uploader
         self._wire = wire
@@ -59,32 +62,37 @@ class Sender:
         self._options = options
         self._tally = tally
         self._owner = owner
-        self._queue: asyncio.Queue[Work] = asyncio.Queue()
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        # Two queues, so that a folder of videos does not keep the pictures waiting.
+        self._small: asyncio.Queue[Work] = asyncio.Queue()
+        self._large: asyncio.Queue[Work] = asyncio.Queue()
 
     def send(self, work: Work) -> None:
         """Upload its bytes when there is a place."""
         self.sending += 1
         self._tally.wanted_bytes += work.stamp.size - work.shown
-        self._queue.put_nowait(work)
+        large = work.stamp.size >= self._options.resumable_from
+        (self._large if large else self._small).put_nowait(work)
 
-    async def run(self) -> None:
-        """One of `tasks` tasks; until cancelled."""
+    def runners(self) -> list[Coroutine[None, None, None]]:
+        """What is to run as tasks; until cancelled."""
+        large = min(LARGE_AT_ONCE, self._tasks)
+        return [
+            *(self._run(self._small, False) for _ in range(self._tasks)),
+            *(self._run(self._large, True) for _ in range(large)),
+        ]
+
+    async def _run(self, queue: asyncio.Queue[Work], large: bool) -> None:
         while True:
-            work = await self._queue.get()
+            work = await queue.get()
             try:
-                await self._send(work)
+                await self._send(work, large)
             finally:
                 self.sending -= 1
+                self._owner.moved()
 
-    async def _send(self, work: Work) -> None:
-        large = work.stamp.size >= self._options.resumable_from
+    async def _send(self, work: Work, large: bool) -> None:
         try:
-            if large:
-                async with self._large:
-                    token = await self._persist(work, large)
-            else:
-                token = await self._persist(work, large)
+            token = await self._persist(work, large)
         except FileTrouble as trouble:
             self._at(work, 0)
             self._tally.wanted_bytes -= work.stamp.size

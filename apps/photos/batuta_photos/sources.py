@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from batuta_photos.album_template import AlbumTemplate
 from batuta_photos.files import Disk, Stamp
@@ -100,6 +100,7 @@ class FolderWatch:
         self._news = asyncio.Event()
         self._failure: Stop | None = None
         self.waiting = False
+        self.on_wait: Callable[[], None] = lambda: None
         self.ready = asyncio.Event()
 
     async def observe(self) -> None:
@@ -144,6 +145,7 @@ class FolderWatch:
             for start in range(0, len(found), PAGE):
                 yield found[start : start + PAGE]
             self.waiting = True
+            self.on_wait()
             if self._changed:
                 await asyncio.sleep(SETTLED / 4)
             else:

@@ -166,6 +166,7 @@ class Run:
             await pipeline.run(folder)
             return
         watch = FolderWatch(task.folder, task.selection, task.titles, disk)
+        watch.on_wait = pipeline.moved
         observer = asyncio.get_running_loop().create_task(watch.observe())
         try:
             ready = asyncio.get_running_loop().create_task(watch.ready.wait())
