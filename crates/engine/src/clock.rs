@@ -34,16 +34,32 @@ impl Instant {
     /// number) is zero, what lies after the last instant is [`Self::FAR`].
     #[expect(
         clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
         clippy::cast_sign_loss,
         reason = "a float-to-integer cast saturates, as documented above"
     )]
+    #[inline]
     pub fn at_or_after(secs: f64) -> Self {
-        let mut nanos = (secs * 1e9).ceil() as u64;
-        // The product may have been rounded down.
-        while nanos != u64::MAX && Self(nanos).as_secs_f64() < secs {
-            nanos += 1;
+        let exact = secs * 1e9;
+        // Within these bounds a signed integer will do, and converting to and from one is a
+        // single instruction each; a call to `ceil` is many.
+        let nanos = Self(if (0.0..9e18).contains(&exact) {
+            let below = exact as i64;
+            (below + i64::from((below as f64) < exact)) as u64
+        } else {
+            exact as u64
+        });
+        if nanos.as_secs_f64() < secs { nanos.first_from(secs) } else { nanos }
+    }
+
+    /// The first instant from here on that is not before `secs`: the product that led here was
+    /// rounded down.
+    #[cold]
+    fn first_from(mut self, secs: f64) -> Self {
+        while self != Self::FAR && self.as_secs_f64() < secs {
+            self.0 += 1;
         }
-        Self(nanos)
+        self
     }
 
     /// Nanoseconds from `earlier` to `self`, zero if `earlier` is the later one.
@@ -66,6 +82,9 @@ mod tests {
     #[test]
     fn conversion_from_seconds_is_exact_to_the_nanosecond() {
         assert_eq!(Instant::at_or_after(1.5), Instant(1_500_000_000));
+        assert_eq!(Instant::at_or_after(1e-9), Instant(1));
+        assert_eq!(Instant::at_or_after(1.5e-9), Instant(2));
+        assert_eq!(Instant::at_or_after(9.1e9), Instant(9_100_000_000_000_000_000));
     }
 
     #[test]

@@ -31,10 +31,12 @@ struct Node {
     slot: u32,
 }
 
+/// A place for a value; vacant ones form a list.
 #[derive(Debug)]
-enum Slot<T> {
-    Vacant { next_free: Option<u32> },
-    Occupied { seq: u64, value: T },
+struct Slot<T> {
+    seq: u64,
+    value: Option<T>,
+    next_free: Option<u32>,
 }
 
 /// The timers of one loop.
@@ -55,18 +57,18 @@ impl<T> Default for Timers<T> {
 
 impl<T> Timers<T> {
     /// Adds a timer for `when`.
+    #[inline]
     pub fn insert(&mut self, when: Instant, value: T) -> TimerKey {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let occupied = Slot::Occupied { seq, value };
         let slot = if let Some(index) = self.free {
-            let vacated = std::mem::replace(&mut self.slots[index as usize], occupied);
-            if let Slot::Vacant { next_free } = vacated {
-                self.free = next_free;
-            }
+            let slot = &mut self.slots[index as usize];
+            self.free = slot.next_free;
+            slot.seq = seq;
+            slot.value = Some(value);
             index
         } else {
-            self.slots.push(occupied);
+            self.slots.push(Slot { seq, value: Some(value), next_free: None });
             // 2^32 timers would be 100 GiB of entries.
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
@@ -77,6 +79,7 @@ impl<T> Timers<T> {
 
     /// Cancels a timer and returns its value; `None` if it has fired or was
     /// cancelled before.
+    #[inline]
     pub fn cancel(&mut self, key: TimerKey) -> Option<T> {
         let value = self.vacate(key.slot, key.seq)?;
         if self.heap.len() > COMPACT_MIN && self.heap.len() > 2 * self.live {
@@ -124,10 +127,7 @@ impl<T> Timers<T> {
 
     /// The waiting timers' values, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Occupied { value, .. } => Some(value),
-            Slot::Vacant { .. } => None,
-        })
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
     }
 
     /// Takes everything out, to be dropped after the caller's borrow has ended.
@@ -137,21 +137,17 @@ impl<T> Timers<T> {
         std::mem::replace(self, Self { next_seq, ..Self::default() })
     }
 
-    fn is_live(&self, slot: u32, wanted: u64) -> bool {
-        matches!(self.slots.get(slot as usize), Some(Slot::Occupied { seq, .. }) if *seq == wanted)
+    fn is_live(&self, slot: u32, seq: u64) -> bool {
+        self.slots.get(slot as usize).is_some_and(|slot| slot.seq == seq && slot.value.is_some())
     }
 
-    fn vacate(&mut self, slot: u32, seq: u64) -> Option<T> {
-        if !self.is_live(slot, seq) {
-            return None;
-        }
-        let vacant = Slot::Vacant { next_free: self.free };
-        self.free = Some(slot);
+    #[inline]
+    fn vacate(&mut self, index: u32, seq: u64) -> Option<T> {
+        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.seq == seq)?;
+        let value = slot.value.take()?;
+        slot.next_free = self.free.replace(index);
         self.live -= 1;
-        match std::mem::replace(&mut self.slots[slot as usize], vacant) {
-            Slot::Occupied { value, .. } => Some(value),
-            Slot::Vacant { .. } => None,
-        }
+        Some(value)
     }
 
     fn compact(&mut self) {

@@ -15,13 +15,13 @@
 use crate::clock::Instant;
 
 /// At most this many turns run between two polls.
-pub const MAX_TURNS: u32 = 16;
+pub const MAX_TURNS: u32 = 64;
 
 /// At most this much time passes between two polls (50 µs), plus one turn.
 pub const MAX_NANOS: u64 = 50_000;
 
 /// At most this many turns in a row run without a look at the clock.
-pub const MAX_UNTIMED: u32 = 3;
+pub const MAX_UNTIMED: u32 = 7;
 
 /// A turn with more entries than this is never run without a look at the clock.
 pub const SHORT_TURN: usize = 8;

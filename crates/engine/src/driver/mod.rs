@@ -33,12 +33,18 @@ pub struct Token {
 }
 
 impl Token {
-    fn pack(self) -> u64 {
+    /// As one number.
+    #[inline]
+    #[must_use]
+    pub fn pack(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.fd.cast_unsigned())
     }
 
+    /// The token that was packed.
     #[expect(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
-    fn unpack(packed: u64) -> Self {
+    #[inline]
+    #[must_use]
+    pub fn unpack(packed: u64) -> Self {
         Self { fd: (packed as u32).cast_signed(), generation: (packed >> 32) as u32 }
     }
 }

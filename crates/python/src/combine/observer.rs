@@ -87,6 +87,37 @@ impl Observer {
         }
     }
 
+    /// Which kind it is, as a number below eight, and who takes note.
+    #[inline]
+    pub fn into_parts(self) -> (usize, Obj) {
+        match self {
+            Self::Gather(outer) => (0, outer.into_obj()),
+            Self::Group(group) => (1, group.into_obj()),
+            Self::Wait(waiting) => (2, waiting.into_obj()),
+            #[cfg(not(Py_3_12))]
+            Self::Release(waiter) => (3, waiter.into_obj()),
+        }
+    }
+
+    /// The observer with these parts.
+    ///
+    /// # Safety
+    /// They come from [`Self::into_parts`].
+    #[inline]
+    pub unsafe fn from_parts(kind: usize, object: Obj) -> Self {
+        let address = object.into_address();
+        // SAFETY: the kind tells the type.
+        unsafe {
+            match kind {
+                0 => Self::Gather(Py::from_address(address)),
+                1 => Self::Group(Py::from_address(address)),
+                #[cfg(not(Py_3_12))]
+                3 => Self::Release(Py::from_address(address)),
+                _ => Self::Wait(Py::from_address(address)),
+            }
+        }
+    }
+
     /// Whether both are the same.
     pub fn is(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)

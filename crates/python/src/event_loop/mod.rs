@@ -14,6 +14,7 @@
 //! threads enter through `call_soon_threadsafe` only, and hold the lock, too.
 
 mod c_task;
+mod entry;
 mod fds;
 mod originals;
 mod ready;
@@ -42,6 +43,7 @@ use crate::transport::{
     DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport, accept_ready,
 };
 
+use entry::Entry;
 pub use fds::{Owner, Side};
 use originals::Originals;
 pub use originals::Past;
@@ -62,7 +64,7 @@ pub struct Io {
 /// The native half of the loop.
 pub struct NativeLoop {
     /// What runs next.
-    pub ready: RefCell<ReadyQueue<Ready>>,
+    ready: RefCell<ReadyQueue<Entry>>,
     /// What runs later.
     pub timers: RefCell<Timers<Due>>,
     /// Who owns which descriptor.
@@ -225,7 +227,7 @@ impl NativeType for NativeLoop {
 
     fn traverse(&self, visitor: &mut Visitor) {
         if let Ok(ready) = self.ready.try_borrow() {
-            ready.iter().for_each(|entry| entry.traverse(visitor));
+            ready.iter().for_each(|entry| entry.look_at(|ready| ready.traverse(visitor)));
         }
         if let Ok(timers) = self.timers.try_borrow() {
             timers.iter().for_each(|timer| timer.traverse(visitor));

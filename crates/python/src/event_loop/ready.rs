@@ -1,11 +1,11 @@
 //! What the ready queue holds.
 
-use batuta_engine::driver::{Readiness, Token};
-
 use crate::combine::{Alarm, Observer};
 use crate::ffi::{Obj, Py, Visitor};
 use crate::handle::{Handle, TimerHandle};
 use crate::task::Task;
+
+use super::entry::IoEvent;
 
 /// An entry of the timers.
 #[derive(Debug)]
@@ -34,6 +34,17 @@ impl Due {
     }
 }
 
+/// A step or wake-up of one of the interpreter's own C tasks: run without a handle.
+#[derive(Debug)]
+pub struct TaskStep {
+    /// The step wrapper or the bound wake-up function.
+    pub callable: Obj,
+    /// The future that a wake-up is given.
+    pub future: Option<Obj>,
+    /// The task's context, in which it runs.
+    pub context: Obj,
+}
+
 /// An entry of the fifo.
 #[derive(Debug)]
 pub enum Ready {
@@ -41,16 +52,8 @@ pub enum Ready {
     Handle(Py<Handle>),
     /// A timer that is due.
     Timer(Py<TimerHandle>),
-    /// A step or wake-up of one of the interpreter's own C tasks: run in
-    /// `context`, without a handle.
-    TaskStep {
-        /// The step wrapper or the bound wake-up function.
-        callable: Obj,
-        /// The future that a wake-up is given.
-        future: Option<Obj>,
-        /// The task's context.
-        context: Obj,
-    },
+    /// A step or wake-up of one of the interpreter's own C tasks.
+    TaskStep(Box<TaskStep>),
     /// A step of a native task, which throws the exception if there is one.
     Step(Py<Task>, Option<Obj>),
     /// The future that a native task waits for is done.
@@ -65,7 +68,7 @@ pub enum Ready {
     /// Somebody else's handle: `_run()` runs it.
     Foreign(Obj),
     /// A transport's descriptor is ready.
-    Io(Token, Readiness),
+    Io(IoEvent),
 }
 
 impl Ready {
@@ -76,12 +79,12 @@ impl Ready {
             Self::Timer(timer) => visitor.obj(timer.as_obj()),
             #[cfg(Py_3_14)]
             Self::ThreadSafe(handle) => visitor.obj(handle.as_obj()),
-            Self::TaskStep { callable, future, context } => {
-                visitor.obj(callable);
-                if let Some(future) = future {
+            Self::TaskStep(step) => {
+                visitor.obj(&step.callable);
+                if let Some(future) = &step.future {
                     visitor.obj(future);
                 }
-                visitor.obj(context);
+                visitor.obj(&step.context);
             }
             Self::Step(task, exception) => {
                 visitor.obj(task.as_obj());
@@ -99,7 +102,7 @@ impl Ready {
                 visitor.obj(future);
             }
             Self::Foreign(handle) => visitor.obj(handle),
-            Self::Io(..) => {}
+            Self::Io(_) => {}
         }
     }
 
@@ -111,12 +114,12 @@ impl Ready {
             #[cfg(Py_3_14)]
             Self::ThreadSafe(handle) => Some(handle.as_obj().clone()),
             Self::Foreign(handle) => Some(handle.clone()),
-            Self::TaskStep { .. }
+            Self::TaskStep(_)
             | Self::Step(..)
             | Self::Wakeup(..)
             | Self::Alarm(..)
             | Self::Observer(..)
-            | Self::Io(..) => None,
+            | Self::Io(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 use crate::task::{Task, settle, settle_unless_needed};
 
+use super::ready::TaskStep;
 use super::running::Running;
 use super::{Due, Io, NativeLoop, Owner, Ready};
 
@@ -64,6 +65,7 @@ impl Py<NativeLoop> {
         let snapshot = self.ready.borrow().len();
         for _ in 0..snapshot {
             let Some(entry) = self.ready.borrow_mut().pop() else { break };
+            let entry = Ready::from(entry);
             if self.debug.get() { self.dispatch_watched(entry)? } else { self.dispatch(entry)? }
         }
         self.ready.borrow_mut().relax();
@@ -147,7 +149,7 @@ impl Py<NativeLoop> {
         let Event { token, readiness } = event;
         match self.registry.borrow().resolve(token) {
             None => {}
-            Some(Owner::Transport(_)) => self.push(Ready::Io(token, readiness)),
+            Some(Owner::Transport(_)) => self.push(Ready::Io(event.into())),
             Some(Owner::User { reader, writer }) => {
                 if let Some(reader) = reader
                     && readiness.read
@@ -214,7 +216,8 @@ impl Py<NativeLoop> {
     #[inline]
     fn dispatch_other(&self, entry: Ready) -> PyResult<()> {
         match entry {
-            Ready::TaskStep { callable, future, context } => {
+            Ready::TaskStep(step) => {
+                let TaskStep { callable, future, context } = *step;
                 let result = context::run_in(&context, || match &future {
                     None => callable.call0(),
                     Some(future) => callable.call1(future),
@@ -235,12 +238,12 @@ impl Py<NativeLoop> {
             #[cfg(Py_3_14)]
             Ready::ThreadSafe(handle) => crate::handle::ThreadSafeHandle::run_in(&handle, self),
             Ready::Foreign(handle) => run_foreign(&handle),
-            Ready::Io(token, readiness) => {
-                let transport = match self.registry.borrow().resolve(token) {
+            Ready::Io(event) => {
+                let transport = match self.registry.borrow().resolve(event.token()) {
                     Some(Owner::Transport(transport)) => transport.clone(),
                     _ => return Ok(()),
                 };
-                catch_panic(|| transport.on_ready(readiness))
+                catch_panic(|| transport.on_ready(event.readiness()))
                     .or_else(|raised| self.transport_failed(raised, &transport.to_obj()))
             }
         }
@@ -249,8 +252,8 @@ impl Py<NativeLoop> {
     /// Runs one entry in debug mode.
     #[cold]
     fn dispatch_watched(&self, entry: Ready) -> PyResult<()> {
-        if let Ready::Io(token, _) = &entry {
-            let transport = match self.registry.borrow().resolve(*token) {
+        if let Ready::Io(event) = &entry {
+            let transport = match self.registry.borrow().resolve(event.token()) {
                 Some(Owner::Transport(transport)) => transport.to_obj(),
                 _ => return Ok(()),
             };

@@ -13,7 +13,9 @@ use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
 use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
+use super::entry::Entry;
 use super::ready::Due;
+use super::ready::TaskStep;
 use super::{NativeLoop, Past, Ready};
 
 impl NativeLoop {
@@ -34,9 +36,13 @@ impl NativeLoop {
     }
 
     /// Puts an entry at the end of the queue.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the parts of what is scheduled stay in registers only so"
+    )]
+    #[inline(always)]
     pub fn push(&self, entry: Ready) {
-        self.ready.borrow_mut().push(entry);
+        self.ready.borrow_mut().push(Entry::from(entry));
     }
 
     /// What debug mode checks of a callback.
@@ -67,7 +73,8 @@ impl NativeLoop {
             && !context.is_none()
         {
             let (callable, context) = (callback.clone(), context.clone());
-            this.push(Ready::TaskStep { callable, future: rest.first().cloned(), context });
+            let step = TaskStep { callable, future: rest.first().cloned(), context };
+            this.push(Ready::TaskStep(Box::new(step)));
             return Ok(Obj::none());
         }
         Self::schedule(this, callback, rest, context).map(Py::into_obj)
@@ -78,7 +85,8 @@ impl NativeLoop {
     pub fn soon(this: &Py<Self>, callback: &Obj, future: &Obj, context: &Obj) -> PyResult<()> {
         if is_task_step(callback) && !context.is_none() {
             let (callable, context) = (callback.clone(), context.clone());
-            this.push(Ready::TaskStep { callable, future: Some(future.clone()), context });
+            let step = TaskStep { callable, future: Some(future.clone()), context };
+            this.push(Ready::TaskStep(Box::new(step)));
             return Ok(());
         }
         Self::schedule(this, callback, std::slice::from_ref(future), Some(context)).map(drop)
@@ -165,9 +173,15 @@ impl NativeLoop {
         }
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "the parts of what is scheduled stay in registers only so"
+    )]
+    #[inline(always)]
     fn timer(
         this: &Py<Self>,
-        when: Obj,
+        when: f64,
+        given_when: Option<Obj>,
         function: &str,
         (callback, rest, context): (&Obj, &[Obj], Option<&Obj>),
     ) -> PyResult<Obj> {
@@ -178,7 +192,7 @@ impl NativeLoop {
         if this.debug.get() {
             core.trace()?;
         }
-        TimerHandle::schedule(this, when, core).map(Py::into_obj)
+        TimerHandle::schedule(this, when, given_when, core).map(Py::into_obj)
     }
 
     fn call_later(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
@@ -188,9 +202,8 @@ impl NativeLoop {
             return Err(Raised::type_error("delay must not be None"));
         }
         this.check_closed()?;
-        let now = Instant::now().as_secs_f64();
-        let when = Obj::float(now + delay.to_f64()?)?;
-        Self::timer(this, when, "call_later", (callback, rest, context))
+        let when = Instant::now().as_secs_f64() + delay.to_f64()?;
+        Self::timer(this, when, None, "call_later", (callback, rest, context))
     }
 
     fn call_at(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
@@ -200,7 +213,8 @@ impl NativeLoop {
             return Err(Raised::type_error("when cannot be None"));
         }
         this.check_closed()?;
-        Self::timer(this, when.clone(), "call_at", (callback, rest, context))
+        let seconds = when.to_f64()?;
+        Self::timer(this, seconds, Some(when.clone()), "call_at", (callback, rest, context))
     }
 
     /// A future of this loop.
@@ -305,8 +319,12 @@ pub(super) fn properties(
         .get_set(
             c"_ready",
             |this: &Py<NativeLoop>| {
-                let handles: Vec<Obj> =
-                    this.ready.borrow().iter().filter_map(Ready::handle).collect();
+                let handles: Vec<Obj> = this
+                    .ready
+                    .borrow()
+                    .iter()
+                    .filter_map(|entry| entry.look_at(Ready::handle))
+                    .collect();
                 Obj::list(&handles)
             },
             starts_empty,

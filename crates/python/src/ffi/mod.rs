@@ -46,6 +46,9 @@ pub mod set;
 pub mod slot;
 mod stop;
 pub mod text;
+#[cfg(Py_3_14)]
+pub mod thread_state;
+#[cfg(not(Py_3_14))]
 mod trash;
 
 pub use args::Args;

@@ -80,6 +80,23 @@ impl Obj {
         ptr
     }
 
+    /// Gives the reference to the caller, as an address, which is a multiple of eight.
+    #[inline]
+    pub fn into_address(self) -> NonNull<()> {
+        let address = self.0.cast();
+        std::mem::forget(self);
+        address
+    }
+
+    /// Takes the reference back.
+    ///
+    /// # Safety
+    /// `address` comes from [`Self::into_address`], once for each call.
+    #[inline]
+    pub unsafe fn from_address(address: NonNull<()>) -> Self {
+        Self(address.cast())
+    }
+
     /// `None`.
     #[inline]
     pub fn none() -> Self {

@@ -1,4 +1,4 @@
-//! Ending long chains of objects without a deep stack.
+//! Ending long chains of objects without a deep stack, before 3.14.
 //!
 //! A handle may hold the last reference to another one, which holds the last one
 //! to a third, and so on: each `tp_dealloc` would run inside the former's.

@@ -99,8 +99,17 @@ pub enum Callbacks {
 }
 
 impl Callbacks {
-    /// Adds one at the end.
+    /// Adds the wake-up of a task at the end. Apart from `push`, so that what most futures
+    /// have is written where it stays, without a copy.
     #[inline]
+    pub fn push_wakeup(&mut self, task: &Py<Task>) {
+        match self {
+            Self::None => *self = Self::One(Callback::Wakeup(task.clone())),
+            _ => self.push(Callback::Wakeup(task.clone())),
+        }
+    }
+
+    /// Adds one at the end.
     pub fn push(&mut self, callback: Callback) {
         match self {
             Self::None => *self = Self::One(callback),

@@ -16,6 +16,7 @@ use crate::asyncio::{Asyncio, names, source_traceback};
 use crate::event_loop::NativeLoop;
 use crate::ffi::exception::runtime_error;
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::task::Task;
 
 use super::callbacks::{Callback, Callbacks};
 
@@ -122,10 +123,9 @@ impl FutureCore {
         if !self.native.get() {
             return None;
         }
-        let event_loop = self.event_loop.get()?;
-        let event_loop = Py::<NativeLoop>::from_instance(&event_loop)?;
+        let event_loop = Py::<NativeLoop>::take_instance(self.event_loop.get()?)?;
         let open = !event_loop.debug.get() && !event_loop.is_closed();
-        (open && NativeLoop::schedules_natively(event_loop)).then(|| event_loop.clone())
+        (open && NativeLoop::schedules_natively(&event_loop)).then_some(event_loop)
     }
 
     /// Whether the loop is exactly this one.
@@ -302,6 +302,16 @@ impl FutureCore {
             return Ok(());
         }
         callback.schedule(self, this)
+    }
+
+    /// Adds or schedules the wake-up of `task`: the callback that most futures have.
+    #[inline]
+    pub fn add_wakeup(&self, this: &Obj, task: &Py<Task>) -> PyResult<()> {
+        if self.is_pending() {
+            self.callbacks.borrow_mut().push_wakeup(task);
+            return Ok(());
+        }
+        Callback::Wakeup(task.clone()).schedule(self, this)
     }
 
     fn schedule_callbacks(&self, this: &Obj) -> PyResult<()> {

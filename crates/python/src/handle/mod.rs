@@ -48,7 +48,8 @@ pub struct Core {
 
 impl Core {
     /// A callback to run in `context` (the current one's copy if none is given).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "its parts are written where they stay only so")]
+    #[inline(always)]
     pub fn new(
         event_loop: &Py<NativeLoop>,
         callback: &Obj,

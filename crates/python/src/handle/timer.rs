@@ -18,7 +18,10 @@ use super::{Core, HasCore, methods, properties};
 #[derive(Debug)]
 pub struct TimerHandle {
     core: Core,
-    when: Slot,
+    /// The loop time at which it is due, in seconds.
+    when: f64,
+    /// The same as `call_at` was given it, if it was given.
+    given_when: Slot,
     key: Cell<Option<TimerKey>>,
 }
 
@@ -43,13 +46,27 @@ impl HasCore for TimerHandle {
 }
 
 impl TimerHandle {
-    /// Makes a timer for the loop time `when` and puts it among the loop's.
-    pub fn schedule(event_loop: &Py<NativeLoop>, when: Obj, core: Core) -> PyResult<Py<Self>> {
-        let due = Instant::at_or_after(when.to_f64()?);
-        let timer = Py::new(Self { core, when: Slot::from(when), key: Cell::new(None) })?;
+    /// Makes a timer for the loop time `when`, in seconds, and puts it among the loop's.
+    #[inline]
+    pub fn schedule(
+        event_loop: &Py<NativeLoop>,
+        when: f64,
+        given_when: Option<Obj>,
+        core: Core,
+    ) -> PyResult<Py<Self>> {
+        let due = Instant::at_or_after(when);
+        let given_when = Slot::from(given_when);
+        let timer = Py::new(Self { core, when, given_when, key: Cell::new(None) })?;
         let key = event_loop.timers.borrow_mut().insert(due, Due::Handle(timer.clone()));
         timer.key.set(Some(key));
         Ok(timer)
+    }
+
+    fn when(&self) -> PyResult<Obj> {
+        match self.given_when.get() {
+            Some(given) => Ok(given),
+            None => Obj::float(self.when),
+        }
     }
 
     /// Notes that it has left the loop's timers.
@@ -71,7 +88,7 @@ impl NativeType for TimerHandle {
 
     fn traverse(&self, visitor: &mut Visitor) {
         self.core.traverse(visitor);
-        visitor.slot(&self.when);
+        visitor.slot(&self.given_when);
     }
 
     fn clear(&self) {
@@ -82,13 +99,13 @@ impl NativeType for TimerHandle {
         methods().noargs(
             c"when",
             c"Return the loop time, in seconds, at which the callback is due.",
-            |this: &Py<Self>| Ok(this.when.get()),
+            |this: &Py<Self>| this.when(),
         )
     }
 
     fn properties() -> Properties<Self> {
         properties()
-            .get(c"_when", |this: &Py<Self>| Ok(this.when.get()))
+            .get(c"_when", |this: &Py<Self>| this.when())
             .get(c"_scheduled", |this: &Py<Self>| Ok(this.key.get().is_some()))
     }
 }

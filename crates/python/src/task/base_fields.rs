@@ -71,6 +71,8 @@ pub fn prepare() -> PyResult<()> {
             field
         },
     });
+    #[cfg(Py_3_14)]
+    super::registry::prepare(&task, &event_loop)?;
     task.set_attr(c"_log_destroy_pending", &Obj::bool(false))?;
     coro.attr(c"close")?.call0().map(drop)
 }

@@ -152,9 +152,11 @@ impl Task {
     }
 }
 
-/// Counts the tasks that get a number for a name.
+/// Counts the tasks that get a number for a name. The interpreter's lock guards the count.
 fn next_number() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static LAST: AtomicU64 = AtomicU64::new(0);
-    LAST.fetch_add(1, Ordering::Relaxed) + 1
+    let number = LAST.load(Ordering::Relaxed) + 1;
+    LAST.store(number, Ordering::Relaxed);
+    number
 }

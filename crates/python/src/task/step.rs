@@ -5,7 +5,7 @@ use crate::event_loop::{NativeLoop, Ready};
 use crate::ffi::call::Sent;
 use crate::ffi::exception::runtime_error;
 use crate::ffi::{Obj, Py, PyResult, Raised};
-use crate::future::{Awaited, Callback, FutureCore, Outcome};
+use crate::future::{Awaited, FutureCore, Outcome};
 
 #[cfg(Py_3_14)]
 use super::base_fields;
@@ -147,7 +147,7 @@ impl Task {
             if !core.blocking.replace(false) {
                 return yield_without_from(this, yielded);
             }
-            core.add_callback(yielded, Callback::Wakeup(this.clone()))?;
+            core.add_wakeup(yielded, this)?;
             return self.wait_for(this, yielded);
         }
         if yielded.is_none() {

@@ -18,7 +18,7 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::{BorrowedFd, RawFd};
 
-use batuta_engine::driver::{Readiness, Token};
+use batuta_engine::driver::{Event, Readiness, Token};
 use rustix::io::Errno;
 
 use crate::asyncio::{logger, names};
@@ -221,7 +221,7 @@ impl Endpoint {
     /// descriptor had just become ready.
     pub fn queue(&self, readiness: Readiness) {
         if let (Some(event_loop), Some(token)) = (self.event_loop(), self.token.get()) {
-            event_loop.push(Ready::Io(token, readiness));
+            event_loop.push(Ready::Io(Event { token, readiness }.into()));
         }
     }
 

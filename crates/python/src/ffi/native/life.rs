@@ -11,6 +11,7 @@ use super::super::error::{PyResult, Raised};
 use super::super::method;
 use super::super::object::Obj;
 use super::super::slot::Visitor;
+#[cfg(not(Py_3_14))]
 use super::super::trash;
 use super::{NativeType, Py, dict_place, place};
 
@@ -37,7 +38,13 @@ pub(super) unsafe fn allocate<T: NativeType>(
 
 pub(super) unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject) {
     // SAFETY: called by CPython with an instance whose last reference has gone.
-    unsafe { trash::end(object, end::<T>) };
+    unsafe {
+        #[cfg(not(Py_3_14))]
+        trash::end(object, end::<T>);
+        // From 3.14 on `_Py_Dealloc` itself sees to it that the stack does not get deep.
+        #[cfg(Py_3_14)]
+        end::<T>(object);
+    }
 }
 
 /// # Safety

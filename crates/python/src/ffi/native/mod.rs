@@ -34,7 +34,7 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::ops::Deref;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
@@ -246,6 +246,16 @@ impl<T: NativeType> Py<T> {
         Self(object, PhantomData)
     }
 
+    /// Takes a reference back that was given away as an address.
+    ///
+    /// # Safety
+    /// As for [`Obj::from_address`]; the object is an instance of `T`.
+    #[inline]
+    pub unsafe fn from_address(address: NonNull<()>) -> Self {
+        // SAFETY: says the caller.
+        Self(unsafe { Obj::from_address(address) }, PhantomData)
+    }
+
     /// Whether `class` is the native type itself.
     pub fn is_class(class: &Obj) -> bool {
         class.as_ptr() == T::cell().class().cast()
@@ -257,6 +267,12 @@ impl<T: NativeType> Py<T> {
         // SAFETY: the type says what it is; `Py` is a transparent `Obj`.
         (object.type_ptr() == T::cell().class())
             .then(|| unsafe { &*ptr::from_ref(object).cast::<Self>() })
+    }
+
+    /// Takes an object that is of the native type or a subclass.
+    #[inline]
+    pub fn take_instance(object: Obj) -> Option<Self> {
+        Self::from_instance(&object).is_some().then(|| Self(object, PhantomData))
     }
 
     /// Looks at an object that is of the native type or a subclass.

@@ -170,8 +170,9 @@ impl Py<DatagramTransport> {
         }
         let Some(event_loop) = self.endpoint.event_loop() else { return Ok(()) };
         let retry = self.as_obj().getattr(&names()._retry_sending)?;
-        let when = Obj::float(Instant::now().as_secs_f64() + RETRY_AFTER)?;
-        TimerHandle::schedule(&event_loop, when, Core::new(&event_loop, &retry, &[], None)?)?;
+        let when = Instant::now().as_secs_f64() + RETRY_AFTER;
+        let core = Core::new(&event_loop, &retry, &[], None)?;
+        TimerHandle::schedule(&event_loop, when, None, core)?;
         self.retrying.set(true);
         Ok(())
     }

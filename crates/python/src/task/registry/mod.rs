@@ -1,57 +1,27 @@
-//! Where asyncio keeps its tasks: all of them, and the one that runs.
+//! Where asyncio keeps its tasks: all of them, and the one that runs. Where that is differs by
+//! version: `sets` before 3.14, `threads` from then on.
 //!
-//! Before 3.14 `all_tasks()` reads a `WeakSet`, and putting a task into it costs more than
-//! the rest of its making. Therefore tasks are listed here first, and go into that set when
-//! somebody looks at it: `batuta.task_set` makes it ask [`take_unregistered`]. From 3.14 on
-//! the interpreter keeps such a list itself.
+//! Thread: the loop's.
 
+#[cfg(not(Py_3_14))]
+mod sets;
+#[cfg(Py_3_14)]
+mod threads;
+
+#[cfg(Py_3_12)]
 use crate::asyncio::Asyncio;
 use crate::event_loop::NativeLoop;
-#[cfg(not(Py_3_14))]
-use crate::ffi::roster::Roster;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Raised};
 
 use super::Task;
-
 #[cfg(not(Py_3_14))]
-static UNREGISTERED: Roster = Roster::new();
-
-/// `all_tasks()` shall know it.
+use sets::{enter, leave, replace};
 #[cfg(not(Py_3_14))]
-#[inline]
-#[expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on")]
-pub fn register(task: &Py<Task>) -> PyResult<()> {
-    UNREGISTERED.add(task, |task| &task.link);
-    Ok(())
-}
-
-/// `all_tasks()` shall know it.
+pub use sets::{forget, register, take_unregistered};
 #[cfg(Py_3_14)]
-pub fn register(task: &Py<Task>) -> PyResult<()> {
-    Asyncio::get().registry.register.call1(task.as_obj()).map(drop)
-}
-
-/// `all_tasks()` shall know it no longer. Before 3.14 asyncio's set holds tasks weakly, and
-/// leaves finished ones out.
-#[cfg(not(Py_3_14))]
-#[inline]
-#[expect(clippy::unnecessary_wraps, reason = "fails from 3.14 on")]
-pub fn forget(task: &Py<Task>) -> PyResult<()> {
-    task.link.leave();
-    Ok(())
-}
-
-/// `all_tasks()` shall know it no longer.
+use threads::{enter, leave, replace};
 #[cfg(Py_3_14)]
-pub fn forget(task: &Py<Task>) -> PyResult<()> {
-    Asyncio::get().registry.unregister.call1(task.as_obj()).map(drop)
-}
-
-/// The tasks that asyncio's set has not seen; from now on it has.
-#[cfg(not(Py_3_14))]
-pub fn take_unregistered() -> Vec<Obj> {
-    UNREGISTERED.take_all()
-}
+pub use threads::{forget, prepare, register};
 
 /// Runs `body` while `task` is the current one of its loop.
 #[inline]
@@ -111,53 +81,6 @@ fn leave_last(event_loop: &Py<NativeLoop>) -> PyResult<()> {
     let Some(task) = Py::<Task>::from_instance(&last) else { return Ok(()) };
     leave(task, event_loop.as_obj())
         .or_else(|raised| event_loop.native_step_failed(raised, task, None))
-}
-
-/// `task` becomes the current one of its loop, unless there is one.
-#[cfg(not(Py_3_14))]
-#[inline]
-fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
-    let registry = &Asyncio::get().registry;
-    let free = registry.current.dict_insert_new(event_loop, task.as_obj())?;
-    // Raises, in asyncio's words.
-    if free { Ok(()) } else { registry.enter.call2(event_loop, task.as_obj()).map(drop) }
-}
-
-/// No task is the current one of the loop any more; `task` has been.
-#[cfg(not(Py_3_14))]
-#[inline]
-fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
-    let registry = &Asyncio::get().registry;
-    match registry.current.dict_get(event_loop)? {
-        Some(current) if current.is(task.as_obj()) => registry.current.dict_remove(event_loop),
-        // Raises, in asyncio's words.
-        _ => registry.leave.call2(event_loop, task.as_obj()).map(drop),
-    }
-}
-
-/// `task` becomes the current one of its loop; another one is.
-#[cfg(not(Py_3_14))]
-#[inline]
-fn replace(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
-    Asyncio::get().registry.current.dict_insert(event_loop, task.as_obj())
-}
-
-/// `task` becomes the current one of its loop, unless there is one.
-#[cfg(Py_3_14)]
-fn enter(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
-    Asyncio::get().registry.enter.call2(event_loop, task.as_obj()).map(drop)
-}
-
-/// No task is the current one of the loop any more; `task` has been.
-#[cfg(Py_3_14)]
-fn leave(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
-    Asyncio::get().registry.leave.call2(event_loop, task.as_obj()).map(drop)
-}
-
-/// `task` becomes the current one of its loop; another one is.
-#[cfg(Py_3_14)]
-fn replace(task: &Py<Task>, event_loop: &Obj) -> PyResult<()> {
-    Asyncio::get().registry.swap_current.call2(event_loop, task.as_obj()).map(drop)
 }
 
 /// Runs `body`, the first step of a task that starts inside another one.
