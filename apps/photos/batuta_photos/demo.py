@@ -177,7 +177,8 @@ def table(measured: list[Measured], given: argparse.Namespace) -> Table:
     drawn = Table(
         title=f"{given.pictures} pictures, {given.latency * 1000:.0f} ms for each request",
         caption=f"* measured on {measured[0].up} files, reckoned for all\n"
-        f"the others: medians of {ROUNDS} runs in turns; CPU: of the uploader",
+        f"the others: medians of {ROUNDS} runs in turns; CPU: of the uploader\n"
+        "The service's latency is most of the time, on either loop.",
         caption_justify="left",
     )
     for name in ("", "up", "failed", "bytes", "time", "files/s", "faster", "CPU"):
