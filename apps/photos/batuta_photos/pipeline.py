@@ -22,15 +22,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from batuta_photos.albums import AlbumBook
 from batuta_photos.creator import NAMELESS, Creator
 from batuta_photos.files import Changed, Disk, FileTrouble, Print, Stamp, Vanished, shown
-from batuta_photos.journal import ContentRow, JobRow, Journal
+from batuta_photos.journal import Journal
 from batuta_photos.library import Library
 from batuta_photos.pacing import WriteRate
+from batuta_photos.rows import ContentRow, JobRow
 from batuta_photos.scan import Found
 from batuta_photos.sender import Sender
 from batuta_photos.settings import RunOptions
 from batuta_photos.sniff import named_like_media, sniff
 from batuta_photos.states import Content, Job, Placement
-from batuta_photos.stops import JournalFailed, QuotaReached, SignInNeeded, Stop, StorageFull
+from batuta_photos.stops import foremost
 from batuta_photos.tally import Tally
 from batuta_photos.uploads import Uploader
 from batuta_photos.wire import Wire
@@ -118,7 +119,7 @@ class Pipeline:
                 for worker in workers:
                     worker.cancel()
         except BaseExceptionGroup as errors:
-            raise _foremost(errors) from None
+            raise foremost(errors) from None
 
     def nothing_coming(self) -> bool:
         """Whether the creator has all that it can get before it makes room itself."""
@@ -382,26 +383,3 @@ class Pipeline:
         del self._works[work.sha]
         self._room.release()
         self.moved()
-
-
-# What the user is told when several things end a run at once: the first of these.
-_ORDER = (JournalFailed, SignInNeeded, QuotaReached, StorageFull, Stop)
-
-
-def _foremost(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    flat: list[BaseException] = []
-    waiting: list[BaseException] = [errors]
-    while waiting:
-        error = waiting.pop()
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(error.exceptions)
-        else:
-            flat.append(error)
-    for error in flat:
-        if not isinstance(error, Stop | asyncio.CancelledError):
-            return error  # a fault of this program must be seen
-    for kind in _ORDER:
-        for error in flat:
-            if isinstance(error, kind):
-                return error
-    return flat[0]

@@ -13,9 +13,10 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from batuta_photos.files import shown
-from batuta_photos.journal import JobRow, Journal
+from batuta_photos.journal import Journal
 from batuta_photos.progress import duration, size
 from batuta_photos.quota import REQUESTS_PER_DAY, pacific_day, requests_for
+from batuta_photos.rows import JobRow
 from batuta_photos.states import Job
 from batuta_photos.stops import QuotaReached, UsageError
 from batuta_photos.upload import Run

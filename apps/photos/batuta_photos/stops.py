@@ -5,6 +5,7 @@ A `Stop` ends the whole run, whatever else is under way; what concerns one file 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from enum import IntEnum
 
@@ -58,3 +59,27 @@ class StorageFull(Stop):
 
 class JournalFailed(Stop):
     """The journal cannot be written; going on would lose what was done."""
+
+
+# What the user is told when several things end a run at once: the first of these.
+_ORDER = (JournalFailed, SignInNeeded, QuotaReached, StorageFull, Stop)
+
+
+def foremost(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception to tell of, when several tasks have ended at once."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [errors]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            flat.append(error)
+    for error in flat:
+        if not isinstance(error, Stop | asyncio.CancelledError):
+            return error  # a fault of this program must be seen
+    for kind in _ORDER:
+        for error in flat:
+            if isinstance(error, kind):
+                return error
+    return flat[0]

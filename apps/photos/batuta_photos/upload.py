@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batuta_photos.credentials import TokenSource, open_store
+from batuta_photos.database import JournalLock, copy_journal
 from batuta_photos.errors import ApiError
 from batuta_photos.files import Disk
-from batuta_photos.journal import Journal, JournalLock, copy_journal
+from batuta_photos.journal import Journal
 from batuta_photos.library import Library
 from batuta_photos.pipeline import Pipeline
 from batuta_photos.quota import Usage, pacific_day

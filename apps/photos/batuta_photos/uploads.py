@@ -12,8 +12,9 @@ from functools import partial
 
 from batuta_photos.errors import ApiError, Garbled, Verdict
 from batuta_photos.files import BLOCK, Changed, Disk, OpenFile, Stamp
-from batuta_photos.journal import ContentRow, Journal
+from batuta_photos.journal import Journal
 from batuta_photos.redact import remember
+from batuta_photos.rows import ContentRow
 from batuta_photos.settings import CHUNK, LOOPBACK
 from batuta_photos.states import Content
 from batuta_photos.wire import Body, NoAnswer, Reply, Wire
@@ -111,7 +112,7 @@ class Uploader:
                 state, offset, token = await self._standing(url)
                 if state == "final" and token:
                     return token
-                if state != "active":
+                if state != "active" or offset > stamp.size:
                     log.info("a session has ended (%s): beginning again", state)
                     await self._journal.start_again([row.sha])
                     url = None

@@ -21,6 +21,7 @@ from yarl import URL
 from batuta_photos import __version__
 from batuta_photos.credentials import TokenSource
 from batuta_photos.errors import ApiError, Garbled, Verdict, read_error
+from batuta_photos.files import FileTrouble
 from batuta_photos.pacing import Gate, Waits
 from batuta_photos.quota import Usage, next_day
 from batuta_photos.settings import Service
@@ -209,6 +210,8 @@ class Wire:
                     return Reply(response.status, response.headers, text)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             cause = error.__cause__ or error
+            if isinstance(cause, FileTrouble):
+                raise cause from error  # it was the body that ended, not the connection
             log.info("%s %s: no answer: %r", method, url, cause)
             raise NoAnswer(str(cause) or type(cause).__name__) from error
 

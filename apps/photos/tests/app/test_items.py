@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-from batuta_photos.journal import JobRow, Journal
+from batuta_photos.journal import Journal
 from batuta_photos.report import failed_rows
+from batuta_photos.rows import JobRow
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit
 from fake_google_photos import At, Fault, FaultPlan, Kind

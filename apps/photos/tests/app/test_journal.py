@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from batuta_photos.database import JournalLock
 from batuta_photos.files import Stamp
-from batuta_photos.journal import Journal, JournalLock
+from batuta_photos.journal import Journal
 from batuta_photos.schema import Statement
 from batuta_photos.states import CONTENT_BEFORE, Content, Job, Placement
 from batuta_photos.stops import JournalFailed, UsageError
