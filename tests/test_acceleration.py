@@ -5,7 +5,6 @@ from __future__ import annotations
 import _asyncio
 import abc
 import asyncio
-import importlib
 import inspect
 import pickle
 import re
@@ -16,7 +15,7 @@ import types
 import typing
 import warnings
 from asyncio import streams, tasks
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from unittest import mock
@@ -471,124 +470,3 @@ def test_the_generic_classes_are_generic(accelerated: None) -> None:
 def test_a_mock_of_a_task_is_a_task(accelerated: None) -> None:
     assert isinstance(mock.Mock(spec=asyncio.Task), asyncio.Task)
     assert isinstance(mock.create_autospec(asyncio.Task, instance=True), asyncio.Task)
-
-
-@pytest.mark.parametrize("name", sorted(NATIVE))
-def test_a_native_name_has_the_signature_of_asyncios(name: str) -> None:
-    def of(function: Callable[..., object]) -> inspect.Signature | None:
-        try:
-            return inspect.signature(function)
-        except ValueError:
-            return None
-
-    module = importlib.import_module("asyncio")
-    stock = of(getattr(module, name))
-    ours = of(NATIVE[name])
-    if stock is not None and ours is not None:
-        assert [(p.name, p.kind) for p in ours.parameters.values()] == [
-            (p.name, p.kind) for p in stock.parameters.values()
-        ]
-
-
-# Defined while `asyncio.Queue` is asyncio's own, they name it again when it is not.
-class EarlyQueue(asyncio.Queue[Any]):
-    def __init__(self) -> None:
-        asyncio.Queue.__init__(self, 3)
-
-    async def put(self, item: Any) -> None:
-        await asyncio.Queue.put(self, item)
-
-    async def get(self) -> Any:
-        return await asyncio.Queue.get(self)
-
-
-class EarlyLock(asyncio.Lock):
-    def __init__(self) -> None:
-        asyncio.Lock.__init__(self)
-
-    async def acquire(self) -> Any:
-        return await asyncio.Lock.acquire(self)
-
-
-class EarlyEvent(asyncio.Event):
-    def __init__(self) -> None:
-        asyncio.Event.__init__(self)
-
-    async def wait(self) -> Any:
-        return await asyncio.Event.wait(self)
-
-
-class EarlySemaphore(asyncio.BoundedSemaphore):
-    def __init__(self) -> None:
-        asyncio.BoundedSemaphore.__init__(self, value=2)
-
-    async def acquire(self) -> Any:
-        return await asyncio.BoundedSemaphore.acquire(self)
-
-
-class EarlyCondition(asyncio.Condition):
-    def __init__(self) -> None:
-        asyncio.Condition.__init__(self)
-
-    async def wait(self) -> Any:
-        return await asyncio.Condition.wait(self)
-
-
-class EarlyBarrier(asyncio.Barrier):
-    def __init__(self) -> None:
-        asyncio.Barrier.__init__(self, 2)
-
-
-class EarlyGroup(asyncio.TaskGroup):
-    def __init__(self) -> None:
-        asyncio.TaskGroup.__init__(self)
-
-    def create_task(self, coro: Any, **keywords: Any) -> Any:
-        return asyncio.TaskGroup.create_task(self, coro, **keywords)
-
-
-def test_early_subclasses_may_name_their_bases(accelerated: None) -> None:
-    async def main() -> None:
-        queue = EarlyQueue()
-        assert not isinstance(queue, _batuta.NativeQueue)
-        for item in range(3):
-            await queue.put(item)
-        assert queue.full()
-        late = asyncio.create_task(queue.put(3))
-        assert [await queue.get() for _ in range(4)] == [0, 1, 2, 3]
-        await late
-
-        lock, event, semaphore = EarlyLock(), EarlyEvent(), EarlySemaphore()
-        assert await lock.acquire() is True
-        assert lock.locked()
-        lock.release()
-        async with lock, semaphore, semaphore:
-            assert semaphore.locked()
-        with pytest.raises(ValueError, match="too many"):
-            semaphore.release()
-        waiter = asyncio.create_task(event.wait())
-        await asyncio.sleep(0)
-        event.set()
-        assert await waiter is True
-
-        condition = EarlyCondition()
-        async with condition:
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(condition.wait(), 0.01)
-            assert condition.locked()
-        barrier = EarlyBarrier()
-        assert sorted(await asyncio.gather(barrier.wait(), barrier.wait())) == [0, 1]
-
-        async with EarlyGroup() as group:
-            task = group.create_task(answer(5), name="early")
-        assert (task.result(), task.get_name()) == (5, "early")
-
-    batuta.run(main())
-
-
-def test_methods_without_an_instance_fail_as_asyncios(accelerated: None) -> None:
-    for call in (asyncio.Lock.acquire, asyncio.Queue.__init__, asyncio.Queue.put):
-        with pytest.raises(TypeError, match=r"missing .* required positional argument"):
-            call()  # type: ignore[call-arg]
-    with pytest.raises(AttributeError, match="'int' object has no attribute"):
-        asyncio.run(asyncio.Lock.acquire(1))  # type: ignore[arg-type]

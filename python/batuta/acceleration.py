@@ -21,7 +21,12 @@ import inspect
 import sys
 import threading
 from collections.abc import Iterator
-from types import ModuleType
+from types import (
+    GetSetDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final
 
 from batuta import _batuta
@@ -50,6 +55,20 @@ class Task(_batuta.Task, metaclass=_TaskType):  # type: ignore[type-arg]
         return _batuta.Task.__new__(_batuta.Task)
 
 
+def _take_functions() -> None:
+    """Give the stand-in the methods and properties of asyncio's own class.
+
+    As functions, in `map(asyncio.Task.cancel, tasks)` or in the `__init__` of a subclass that was
+    defined before, they take every task: native ones they lead to the native methods.
+    """
+    kinds = (MethodDescriptorType, GetSetDescriptorType, WrapperDescriptorType)
+    for base in (_asyncio.Future, _asyncio.Task):
+        for name, value in vars(base).items():
+            if isinstance(value, kinds):
+                setattr(Task, name, value)
+
+
+_take_functions()
 _batuta._set_task_stand_in(Task)
 
 _REPLACEMENTS: Final[dict[str, Any]] = {**NATIVE, "Task": Task}

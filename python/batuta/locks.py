@@ -5,6 +5,7 @@ rest is the interpreter's. `Barrier` is asyncio's own on top of the native `Cond
 """
 
 import asyncio
+import functools
 from typing import Any
 
 from batuta import _batuta
@@ -13,6 +14,7 @@ from batuta.copying import Copied
 # Looked up once: acceleration puts ours there, which also get objects of asyncio's own classes to
 # initialise, from subclasses that were defined before.
 _Barrier, _Condition = asyncio.Barrier, asyncio.Condition
+_BoundedSemaphore = asyncio.BoundedSemaphore
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore"]
 
@@ -39,8 +41,8 @@ class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
     """A semaphore that is not released too often. See `asyncio.BoundedSemaphore`."""
 
     def __init__(self, value: int = 1) -> None:
-        self._bound_value = value
         Semaphore.__init__(self, value)
+        self._bound_value = value
 
 
 class Condition(_batuta.NativeCondition, Copied, asyncio.Condition):
@@ -82,3 +84,9 @@ class Barrier(asyncio.Barrier):
     def __init__(self, parties: int) -> None:
         _Barrier.__init__(self, parties)
         self._cond = Condition()
+
+
+# `inspect` shows what it shows of asyncio's own.
+functools.update_wrapper(BoundedSemaphore.__init__, _BoundedSemaphore.__init__)
+functools.update_wrapper(Condition.__init__, _Condition.__init__)
+functools.update_wrapper(Barrier.__init__, _Barrier.__init__)

@@ -484,3 +484,47 @@ def test_an_item_dies_when_it_has_been_taken(kit: Kit, run: Run) -> None:
         assert coroutine is not None
 
     run(main)
+
+
+@both_kits
+def test_the_event_of_join_can_be_looked_at_and_replaced(run: Run, kit: Kit) -> None:
+    async def main() -> None:
+        queue = kit.Queue()
+        event = queue._finished
+        assert isinstance(event, asyncio.Event)
+        assert event.is_set()
+        assert queue._finished is event
+        queue.put_nowait(1)
+        assert not event.is_set()
+        waiter = asyncio.ensure_future(queue.join())
+        await asyncio.sleep(0)
+        assert len(event._waiters) == 1
+        await queue.get()
+        queue.task_done()
+        assert event.is_set()
+        await waiter
+
+        calls: list[str] = []
+
+        class Own(asyncio.Event):
+            def set(self) -> None:
+                calls.append("set")
+                super().set()
+
+            def clear(self) -> None:
+                calls.append("clear")
+                super().clear()
+
+        queue._finished = Own()
+        queue.put_nowait(2)
+        waiter = asyncio.ensure_future(queue.join())
+        await asyncio.sleep(0)
+        await queue.get()
+        queue.task_done()
+        await waiter
+        assert calls == ["clear", "set"]
+        queue.__init__()
+        assert type(queue._finished) is type(event)
+        assert queue._finished is not event
+
+    run(main)

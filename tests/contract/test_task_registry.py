@@ -175,3 +175,42 @@ def test_a_dead_task_with_a_finalizer_of_its_own_is_in_no_list(run: Run, base: A
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main)
+
+
+def test_a_task_kept_by_its_report_is_where_asyncio_has_it(run: Run) -> None:
+    def listed(runner: Run) -> list[list[str]]:
+        kept: list[asyncio.Task[Any]] = []
+        seen: list[list[str]] = []
+
+        def look() -> None:
+            seen.append(sorted(task.get_name() for task in asyncio.all_tasks()))
+
+        async def main() -> None:
+            current = asyncio.current_task()
+            assert current is not None
+            current.set_name("main")
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _loop, context: kept.append(context["task"]))
+            task = asyncio.create_task(forever(), name="lost")
+            await asyncio.sleep(0)
+            look()
+            del task
+            gc.collect()
+            look()
+            task = kept.pop()
+            task.cancel()
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await task
+            look()
+            del task
+            gc.collect()
+            look()
+            assert not kept
+
+        runner(main, reports=[])
+        return seen
+
+    seen = listed(run)
+    assert seen == listed(Run(asyncio.new_event_loop))
+    assert seen[0] == ["lost", "main"]
+    assert seen[-1] == ["main"]

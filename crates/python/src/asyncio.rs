@@ -10,16 +10,17 @@ use crate::ffi::object::Obj;
 declare_names! {
     /// Attribute and keyword names used at run time.
     pub struct Names {
-        __await__, _accept_later, _add_callback, _asyncio_future_blocking, _call_connection_lost,
-        _cancelled, _check_callback, _check_thread, _conn_lost, _detach, _handle_signal, _loop,
+        __await__, _accept_later, _add_callback, _asyncio_future_blocking, _attach,
+        _call_connection_lost, _cancelled, _check_callback, _check_thread, _conn_lost,
+        _decref_socketios, _detach, _handle_signal, _io_refs, _loop,
         _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, add_done_callback,
         addr, address, buffer_updated, call_at, call_exception_handler,
         call_later, call_soon, cancel, close,
         connection_lost, connection_made, context, coro, create_future, create_task, data, data_received, datagram_received,
         debug, done, eager_start, eof_received, error_received, exception, extra, file, fileno,
-        future, get_buffer, get_debug, get_loop, handle, high, info, is_running, limit, low,
-        message, msg, name, pause_writing, protocol, recvfrom, result, resume_writing, send, sendto,
-        server, set_exception, set_result, setblocking, source_traceback, task, throw, time, transport,
+        future, get_buffer, get_debug, get_loop, getpeername, getsockname, handle, high, info, is_running, limit, low,
+        message, msg, name, pause_writing, peername, protocol, recvfrom, result, resume_writing, send, sendto,
+        server, set_exception, set_result, setblocking, socket, sockname, source_traceback, task, throw, time, transport, update,
         waiter, warning,
     }
 }
@@ -36,6 +37,8 @@ pub struct Asyncio {
     tasks_dict: Obj,
     /// `"Task"`.
     pub task_name: Name,
+    /// `_asyncio.Future`.
+    pub future: Obj,
     /// `_asyncio.Task`.
     pub task: Obj,
     /// `asyncio.BaseEventLoop`.
@@ -185,6 +188,7 @@ impl Asyncio {
             tasks: import(c"asyncio.tasks")?,
             tasks_dict: import(c"asyncio.tasks")?.attr(c"__dict__")?,
             task_name: Name::intern(c"Task")?,
+            future: native.attr(c"Future")?,
             task: native.attr(c"Task")?,
             base_event_loop: base_events.attr(c"BaseEventLoop")?,
             buffered_protocol: import(c"asyncio.protocols")?.attr(c"BufferedProtocol")?,

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use crate::asyncio::{Asyncio, names};
+use crate::asyncio::Asyncio;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
 use crate::ffi::native::{AssignedFn, ReprFn, TypeCell};
@@ -206,7 +206,7 @@ impl NativeType for GatheringFuture {
     fn methods() -> Methods<Self> {
         future::methods(Methods::new())
             .args(c"cancel", future::CANCEL, |this: &Py<Self>, args: &Args<'_>| {
-                let [message] = args.bind("cancel", 0, [&names().msg])?;
+                let [message] = future::cancel_arguments(args)?;
                 Self::cancel(this, message)
             })
             .one(c"set_result", future::SET_RESULT, |this: &Py<Self>, result: &Obj| {

@@ -15,6 +15,7 @@ use std::num::NonZeroU32;
 use crate::asyncio::Asyncio;
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
+use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor, context};
@@ -42,9 +43,14 @@ pub struct NativeTaskGroup {
     pub(super) completed: Slot,
     /// The version of its class in which `_on_task_done` was found to be the native one.
     original: Cell<Option<NonZeroU32>>,
+    /// Whether the program has put one of its own into the instance.
+    replaced: Cell<bool>,
 }
 
 static TASK_GROUP: TypeCell = TypeCell::new();
+
+/// The native `_on_task_done`.
+static ON_TASK_DONE: Global<Obj> = Global::new();
 
 impl NativeTaskGroup {
     fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
@@ -95,27 +101,41 @@ impl NativeTaskGroup {
         {
             return Ok(None);
         }
-        Ok(Self::takes_note_natively(this)?.then(|| (native.clone(), tasks)))
+        Ok(Self::takes_note_natively(this).then(|| (native.clone(), tasks)))
     }
 
     /// Whether nobody has replaced `_on_task_done` of this group or in its class.
     #[inline]
-    fn takes_note_natively(this: &Py<Self>) -> PyResult<bool> {
+    fn takes_note_natively(this: &Py<Self>) -> bool {
         let version = this.as_obj().class_version();
         if version.is_some() && version == this.original.get() {
-            return Ok(true);
+            return true;
         }
-        let found = this.as_obj().getattr(&stock().names._on_task_done)?;
-        let ours = found.is_builtin_of(this.as_obj());
+        let name = &stock().names._on_task_done;
+        let ours = !this.replaced.get() && this.as_obj().class_has(name, ON_TASK_DONE.get());
         this.original.set(if ours { this.as_obj().class_version() } else { None });
-        Ok(ours)
+        ours
     }
 
     /// An attribute of the group was set or deleted.
     fn assigned(this: &Py<Self>, name: &Obj) {
         if name.is(stock().names._on_task_done.as_obj()) {
             this.original.set(None);
+            this.replaced.set(true);
         }
+    }
+
+    /// Gives the class its `_on_task_done`.
+    pub(super) fn add_on_task_done(class: &Obj) -> PyResult<()> {
+        let model = &stock().group_task_done;
+        ON_TASK_DONE.set(model.native_method(|this: &Py<Self>, args: &Args<'_>| {
+            let [task] = args.exactly("TaskGroup._on_task_done")?;
+            if Self::take_note(this, task)? {
+                return Ok(Obj::none());
+            }
+            stock().group_task_done.call2(this.as_obj(), task)
+        })?);
+        class.set_attr(c"_on_task_done", ON_TASK_DONE.get())
     }
 
     /// `create_task(coro, *, name=None, context=None)`
@@ -233,16 +253,7 @@ impl NativeType for NativeTaskGroup {
     }
 
     fn methods() -> Methods<Self> {
-        Methods::new().one(
-            c"_on_task_done",
-            c"Take note of a task that has ended.",
-            |this: &Py<Self>, task: &Obj| {
-                if Self::take_note(this, task)? {
-                    return Ok(Obj::none());
-                }
-                stock().group_task_done.call2(this.as_obj(), task)
-            },
-        )
+        Methods::new()
     }
 
     fn properties() -> Properties<Self> {

@@ -28,6 +28,8 @@ mod wait_for;
 #[path = "wait_for_311.rs"]
 mod wait_for;
 
+use std::ffi::CStr;
+
 use crate::coroutine;
 use crate::ffi::module::{add, new_class};
 use crate::ffi::native::define;
@@ -72,6 +74,7 @@ fn task_group() -> PyResult<Obj> {
     let create_task = stock.group_create_task.native_method(NativeTaskGroup::create_task)?;
     class.set_attr(c"__init__", &stock.group_init.native_init::<NativeTaskGroup>()?)?;
     class.set_attr(c"create_task", &create_task)?;
+    NativeTaskGroup::add_on_task_done(&class)?;
     class.set_attr(c"__aenter__", &stock.group_enter.native_method(group_coroutines::aenter)?)?;
     class.set_attr(c"__aexit__", &stock.group_exit.native_method(group_coroutines::aexit)?)?;
     Ok(class)
@@ -83,11 +86,18 @@ fn timeout_class() -> PyResult<Obj> {
     coroutine::define::<timeout::Exit>()?;
     let half = define::<NativeTimeout>(None)?;
     let stock = stock();
+    let model = |name: &CStr| stock.stock_timeout.attr(name);
+    half.set_attr(c"__init__", &model(c"__init__")?.native_init::<NativeTimeout>()?)?;
+    half.set_attr(c"when", &model(c"when")?.native_method(NativeTimeout::when)?)?;
+    half.set_attr(c"expired", &model(c"expired")?.native_method(NativeTimeout::expired)?)?;
+    let on_timeout = model(c"_on_timeout")?.native_method(NativeTimeout::on_timeout)?;
+    half.set_attr(c"_on_timeout", &on_timeout)?;
     half.set_attr(c"__aenter__", &stock.timeout_enter.native_method(NativeTimeout::aenter)?)?;
     half.set_attr(c"__aexit__", &stock.timeout_exit.native_method(NativeTimeout::aexit)?)?;
     let reschedule = stock.timeout_reschedule.native_method(NativeTimeout::reschedule)?;
     half.set_attr(c"reschedule", &reschedule)?;
     let class = new_class("Timeout", &[half, stock.stock_timeout.clone()])?;
+    class.set_attr(c"__doc__", &stock.stock_timeout.attr(c"__doc__")?)?;
     timeout::set_class(class.clone());
     Ok(class)
 }

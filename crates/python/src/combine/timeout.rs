@@ -75,11 +75,7 @@ fn make(when: Obj) -> PyResult<Obj> {
 impl NativeTimeout {
     fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
         let [when] = args.bind("Timeout.__init__", 0, [&stock().names.when])?;
-        let Some(when) = when else {
-            return Err(Raised::type_error(
-                "Timeout.__init__() missing 1 required positional argument: 'when'",
-            ));
-        };
+        let when = when.ok_or_else(|| args.missing("Timeout.__init__", "when"))?;
         this.deadline.disarm()?;
         this.deadline.state.set(State::Created);
         this.deadline.task.set(None);
@@ -102,14 +98,32 @@ impl NativeTimeout {
         Coroutine::make(Exit { timeout: Slot::from(this.as_obj().clone()), given })
     }
 
+    /// `when()`
+    pub fn when(this: &Py<Self>, args: &Args<'_>) -> PyResult<Option<Obj>> {
+        args.only_self("Timeout.when")?;
+        Ok(this.when.get())
+    }
+
+    /// `expired()`
+    pub fn expired(this: &Py<Self>, args: &Args<'_>) -> PyResult<bool> {
+        args.only_self("Timeout.expired")?;
+        Ok(matches!(this.deadline.state.get(), State::Expiring | State::Expired))
+    }
+
+    /// `_on_timeout()`: the time has come.
+    pub fn on_timeout(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
+        args.only_self("Timeout._on_timeout")?;
+        if this.deadline.state.get() == State::Entered {
+            this.deadline.expire()
+        } else {
+            Err(Raised::runtime_error("Timeout is not entered"))
+        }
+    }
+
     /// `reschedule`
     pub fn reschedule(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
         let [when] = args.bind("Timeout.reschedule", 0, [&stock().names.when])?;
-        let Some(when) = when else {
-            return Err(Raised::type_error(
-                "Timeout.reschedule() missing 1 required positional argument: 'when'",
-            ));
-        };
+        let when = when.ok_or_else(|| args.missing("Timeout.reschedule", "when"))?;
         match this.deadline.state.get() {
             State::Entered => Self::schedule(this, when),
             // Raises, in asyncio's words.
@@ -203,17 +217,6 @@ impl NativeType for NativeTimeout {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(c"when", c"Return the current deadline.", |this: &Py<Self>| Ok(this.when.get()))
-            .noargs(c"expired", c"Is timeout expired during execution?", |this: &Py<Self>| {
-                Ok(matches!(this.deadline.state.get(), State::Expiring | State::Expired))
-            })
-            .noargs(c"_on_timeout", c"The time has come.", |this: &Py<Self>| {
-                if this.deadline.state.get() == State::Entered {
-                    this.deadline.expire()
-                } else {
-                    Err(Raised::runtime_error("Timeout is not entered"))
-                }
-            })
     }
 
     fn properties() -> Properties<Self> {

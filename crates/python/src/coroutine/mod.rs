@@ -28,7 +28,7 @@
 //! Thread: any one that holds the interpreter's lock.
 //!
 //! Files: this one is the state machine; `object` shows it to Python; `origin` is
-//! where coroutines say they were made. `ffi/function.rs` has the functions and
+//! where coroutines say they were made. `ffi/function/` has the functions and
 //! methods that return them: callables that look like the `async def` functions
 //! whose place they take.
 

@@ -1,13 +1,14 @@
 //! A coroutine as a Python object.
 //!
 //! `collections.abc.Coroutine` goes by the methods `send`, `throw`, `close` and
-//! `__await__`, so asyncio takes one wherever it takes a coroutine object. There is
-//! no `cr_frame`, `cr_code` or `cr_await`: who looks for frames finds that there
-//! are none.
+//! `__await__`, so asyncio takes one wherever it takes a coroutine object. For who
+//! looks for frames, `cr_frame` and `cr_code` are those of the Python function whose
+//! place it takes (`batuta.frames`).
 
 use std::ffi::CStr;
 
 use crate::ffi::method::{Methods, Properties};
+use crate::ffi::module::import;
 use crate::ffi::native::{AwaitFn, CallFn, ReprFn, SendFn, TypeCell, sent_or_stop};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
@@ -98,8 +99,19 @@ impl<R: Routine> NativeType for Coroutine<R> {
                 Obj::str(qualname.rsplit('.').next().unwrap_or(qualname))
             })
             .get(c"__qualname__", |this: &Py<Self>| Obj::str(this.routine.qualname()))
+            .get(c"cr_code", |this: &Py<Self>| model(c"code", this.as_obj()))
+            .get(c"cr_frame", |this: &Py<Self>| match this.phase.get() {
+                Phase::Finished => Ok(Obj::none()),
+                _ => model(c"frame", this.as_obj()),
+            })
+            .get(c"cr_await", |this: &Py<Self>| Ok(this.awaited.get()))
             .get(c"cr_origin", |this: &Py<Self>| Ok(this.origin.get()))
             .get(c"cr_running", |this: &Py<Self>| Ok(this.phase.get() == Phase::Running))
             .get(c"cr_suspended", |this: &Py<Self>| Ok(this.phase.get() == Phase::Waiting))
     }
+}
+
+/// What `batuta.frames` knows of a coroutine.
+fn model(what: &CStr, coroutine: &Obj) -> PyResult<Obj> {
+    import(c"batuta.frames")?.attr(what)?.call1(coroutine)
 }

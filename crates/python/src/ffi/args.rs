@@ -1,8 +1,11 @@
 //! The arguments of a call, as vectorcall passes them.
 
+use std::cell::Cell;
+
 use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
+use super::exit::{self, surviving};
 use super::names::Name;
 use super::object::Obj;
 
@@ -14,6 +17,8 @@ pub struct Args<'a> {
     keyword_values: &'a [Obj],
     /// A tuple of strings, or null.
     names: *mut py::PyObject,
+    /// Whether they did not fit the parameters.
+    refused: Cell<bool>,
 }
 
 impl<'a> Args<'a> {
@@ -32,14 +37,39 @@ impl<'a> Args<'a> {
             let nargs = nargs.cast_unsigned();
             let nkw = if names.is_null() { 0 } else { py::PyTuple_GET_SIZE(names).cast_unsigned() };
             if args.is_null() {
-                return Self { positional: &[], keyword_values: &[], names: std::ptr::null_mut() };
+                return Self::laid_out(&[], &[], std::ptr::null_mut());
             }
-            Self {
-                positional: std::slice::from_raw_parts(args.cast::<Obj>(), nargs),
-                keyword_values: std::slice::from_raw_parts(args.add(nargs).cast::<Obj>(), nkw),
-                names,
-            }
+            let positional = std::slice::from_raw_parts(args.cast::<Obj>(), nargs);
+            let keyword_values = std::slice::from_raw_parts(args.add(nargs).cast::<Obj>(), nkw);
+            Self::laid_out(positional, keyword_values, names)
         }
+    }
+
+    #[inline]
+    fn laid_out(
+        positional: &'a [Obj],
+        keyword_values: &'a [Obj],
+        names: *mut py::PyObject,
+    ) -> Self {
+        Self { positional, keyword_values, names, refused: Cell::new(false) }
+    }
+
+    /// Whether they were found not to fit, before anything else was done.
+    pub fn were_refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    /// They do not fit: a `TypeError`.
+    #[cold]
+    fn refuse(&self, message: &str) -> Raised {
+        self.refused.set(true);
+        Raised::type_error(message)
+    }
+
+    /// A parameter that has to be there is not among them: a `TypeError`.
+    #[cold]
+    pub fn missing(&self, function: &str, parameter: &str) -> Raised {
+        self.refuse(&format!("{function}() missing 1 required positional argument: '{parameter}'"))
     }
 
     /// Lays the arguments of `tp_init` out as vectorcall would.
@@ -70,7 +100,7 @@ impl<'a> Args<'a> {
             let (positional, keyword_values) = values.split_at(nargs.cast_unsigned());
             let names = if names.is_empty() { None } else { Some(Obj::tuple(&names)?) };
             let names_ptr = names.as_ref().map_or(std::ptr::null_mut(), Obj::as_ptr);
-            body(&Args { positional, keyword_values, names: names_ptr })
+            body(&Args::laid_out(positional, keyword_values, names_ptr))
         }
     }
 
@@ -122,7 +152,7 @@ impl<'a> Args<'a> {
             if index >= N {
                 let most = skip + N;
                 let given = self.positional.len();
-                return Err(Raised::type_error(&format!(
+                return Err(self.refuse(&format!(
                     "{function}() takes at most {most} positional arguments ({given} given)"
                 )));
             }
@@ -134,7 +164,7 @@ impl<'a> Args<'a> {
                 if given.is(name.as_obj()) || given.equals(name.as_obj())? {
                     if bound[place].is_some() {
                         let name = name.as_obj().to_string_lossy()?;
-                        return Err(Raised::type_error(&format!(
+                        return Err(self.refuse(&format!(
                             "{function}() got multiple values for argument '{name}'"
                         )));
                     }
@@ -143,9 +173,9 @@ impl<'a> Args<'a> {
                 }
             }
             let name = given.to_string_lossy()?;
-            return Err(Raised::type_error(&format!(
-                "{function}() got an unexpected keyword argument '{name}'"
-            )));
+            return Err(
+                self.refuse(&format!("{function}() got an unexpected keyword argument '{name}'"))
+            );
         }
         Ok(bound)
     }
@@ -156,10 +186,33 @@ impl<'a> Args<'a> {
     pub fn split<const N: usize>(&self, function: &str) -> PyResult<(&'a [Obj; N], &'a [Obj])> {
         self.positional.split_first_chunk::<N>().ok_or_else(|| {
             let (given, plural) = (self.positional.len(), if N == 1 { "" } else { "s" });
-            Raised::type_error(&format!(
+            self.refuse(&format!(
                 "{function}() takes at least {N} positional argument{plural} ({given} given)"
             ))
         })
+    }
+
+    /// The first positional argument, and all the others.
+    pub fn first_and_rest(&self, function: &str) -> PyResult<(&'a Obj, Args<'a>)> {
+        let ([first], positional) = self.split(function)?;
+        Ok((first, Args::laid_out(positional, self.keyword_values, self.names)))
+    }
+
+    /// The values of parameters that have to be named; no positional arguments.
+    pub fn only_named<const N: usize>(
+        &self,
+        function: &str,
+        names: [&Name; N],
+    ) -> PyResult<[Option<&'a Obj>; N]> {
+        let [] = self.positional_only(function)?;
+        self.bind(function, 0, names)
+    }
+
+    /// They are left to the function in whose place the native one stands, which will know
+    /// what is wrong with them: as if they did not fit.
+    pub fn leave(&self, raised: Raised) -> Raised {
+        self.refused.set(true);
+        raised
     }
 
     /// No positional arguments.
@@ -168,9 +221,7 @@ impl<'a> Args<'a> {
             return Ok([]);
         }
         let given = self.positional.len();
-        Err(Raised::type_error(&format!(
-            "{function}() takes no positional arguments ({given} given)"
-        )))
+        Err(self.refuse(&format!("{function}() takes no positional arguments ({given} given)")))
     }
 
     /// Nothing but `self`, which is not among the arguments. The messages are those
@@ -189,16 +240,15 @@ impl<'a> Args<'a> {
             let [] = self.bind(function, self.positional.len(), [])?;
         }
         let given = self.positional.len() + 1;
-        Err(Raised::type_error(&format!(
-            "{function}() takes 1 positional argument but {given} were given"
-        )))
+        Err(self
+            .refuse(&format!("{function}() takes 1 positional argument but {given} were given")))
     }
 
     /// Exactly `N` positional arguments, keywords aside.
     pub fn first<const N: usize>(&self, function: &str) -> PyResult<&'a [Obj; N]> {
         <&[Obj; N]>::try_from(self.positional).map_err(|_| {
             let given = self.positional.len();
-            Raised::type_error(&format!(
+            self.refuse(&format!(
                 "{function}() takes exactly {N} positional argument ({given} given)"
             ))
         })
@@ -210,7 +260,7 @@ impl<'a> Args<'a> {
             Ok(args) if self.keyword_values.is_empty() => Ok(args),
             _ => {
                 let given = self.positional.len() + self.keyword_values.len();
-                Err(Raised::type_error(&format!(
+                Err(self.refuse(&format!(
                     "{function}() takes exactly {N} positional arguments ({given} given)"
                 )))
             }
@@ -234,12 +284,14 @@ impl<'a> Args<'a> {
             self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr).collect();
         // SAFETY: everything is borrowed from the caller during the call.
         unsafe {
-            Obj::from_new(py::PyObject_Vectorcall(
-                function.as_ptr(),
-                argv.as_ptr(),
-                self.positional.len(),
-                self.names,
-            ))
+            Obj::from_new(surviving(|| {
+                exit::PyObject_Vectorcall(
+                    function.as_ptr(),
+                    argv.as_ptr(),
+                    self.positional.len(),
+                    self.names,
+                )
+            }))
         }
     }
 
@@ -249,12 +301,14 @@ impl<'a> Args<'a> {
         argv.extend(self.positional.iter().chain(self.keyword_values).map(Obj::as_ptr));
         // SAFETY: everything is borrowed from the caller during the call.
         unsafe {
-            Obj::from_new(py::PyObject_Vectorcall(
-                function.as_ptr(),
-                argv.as_ptr(),
-                1 + self.positional.len(),
-                self.names,
-            ))
+            Obj::from_new(surviving(|| {
+                exit::PyObject_Vectorcall(
+                    function.as_ptr(),
+                    argv.as_ptr(),
+                    1 + self.positional.len(),
+                    self.names,
+                )
+            }))
         }
     }
 }

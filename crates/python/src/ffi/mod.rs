@@ -27,6 +27,7 @@ pub mod buffer;
 pub mod call;
 pub mod context;
 pub mod convert;
+pub mod detour;
 pub mod error;
 pub mod exception;
 pub mod exit;

@@ -76,8 +76,16 @@ pub fn add_function<F>(
     module: &Obj,
     name: &'static CStr,
     doc: &'static CStr,
-    _call: F,
+    call: F,
 ) -> PyResult<()>
+where
+    F: Fn(&Args<'_>) -> PyResult<Obj> + Copy,
+{
+    add(module, name, &new_function(name, doc, call)?)
+}
+
+/// Makes a function. `call` must be a function item.
+pub fn new_function<F>(name: &'static CStr, doc: &'static CStr, _call: F) -> PyResult<Obj>
 where
     F: Fn(&Args<'_>) -> PyResult<Obj> + Copy,
 {
@@ -88,9 +96,7 @@ where
         ml_doc: doc.as_ptr(),
     }));
     // SAFETY: the definition is leaked, as the function keeps a pointer to it.
-    let function =
-        unsafe { Obj::from_new(py::PyCFunction_NewEx(def, ptr::null_mut(), ptr::null_mut())) }?;
-    add(module, name, &function)
+    unsafe { Obj::from_new(py::PyCFunction_NewEx(def, ptr::null_mut(), ptr::null_mut())) }
 }
 
 unsafe extern "C" fn function<F>(

@@ -1,16 +1,20 @@
 //! Methods and properties that futures and tasks have alike.
 
-use crate::asyncio::names;
+use crate::asyncio::{Asyncio, names};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
 
 use super::core::State;
-use super::{Callback, HasFuture};
+use super::{Callback, HasFuture, in_asyncios_words};
 
 fn add_done_callback<T: HasFuture>(this: &Py<T>, args: &Args<'_>) -> PyResult<()> {
     let core = this.future();
-    let context = args.only_keyword("add_done_callback", &names().context)?;
-    let [callback] = args.first("add_done_callback")?;
+    let given = args
+        .first::<1>("add_done_callback")
+        .and_then(|first| Ok((first, args.only_keyword("add_done_callback", &names().context)?)));
+    let ([callback], context) = given.map_err(|raised| {
+        in_asyncios_words(&Asyncio::get().future, c"add_done_callback", args, raised)
+    })?;
     if !core.is_alive() {
         return Err(Raised::runtime_error("uninitialized Future object"));
     }
@@ -26,21 +30,21 @@ pub fn methods<T: HasFuture>(methods: Methods<T>) -> Methods<T> {
     methods
         .noargs(
             c"result",
-            c"Return the result, or raise the exception that was set.",
+            c"result($self, /)\n--\n\nReturn the result, or raise the exception that was set.",
             |this: &Py<T>| this.future().result(),
         )
-        .noargs(c"exception", c"Return the exception that was set, or None.", |this: &Py<T>| {
+        .noargs(c"exception", c"exception($self, /)\n--\n\nReturn the exception that was set, or None.", |this: &Py<T>| {
             this.future().exception()
         })
-        .noargs(c"cancelled", c"Return True if it was cancelled.", |this: &Py<T>| {
+        .noargs(c"cancelled", c"cancelled($self, /)\n--\n\nReturn True if it was cancelled.", |this: &Py<T>| {
             Ok(this.future().state() == State::Cancelled)
         })
         .noargs(
             c"done",
-            c"Return True if there is a result or an exception, or it was cancelled.",
+            c"done($self, /)\n--\n\nReturn True if there is a result or an exception, or it was cancelled.",
             |this: &Py<T>| Ok(!this.future().is_pending()),
         )
-        .noargs(c"get_loop", c"Return the event loop it is bound to.", |this: &Py<T>| {
+        .noargs(c"get_loop", c"get_loop($self, /)\n--\n\nReturn the event loop it is bound to.", |this: &Py<T>| {
             this.future().event_loop()
         })
         .args(
@@ -60,7 +64,7 @@ pub fn methods<T: HasFuture>(methods: Methods<T>) -> Methods<T> {
         )
         .noargs(
             c"_make_cancelled_error",
-            c"Return the CancelledError to raise, once.",
+            c"_make_cancelled_error($self, /)\n--\n\nReturn the CancelledError to raise, once.",
             |this: &Py<T>| this.future().make_cancelled_error(),
         )
 }

@@ -9,6 +9,7 @@ mod callbacks;
 mod core;
 mod iter;
 mod methods;
+mod unbound;
 
 use std::ffi::CStr;
 
@@ -23,6 +24,7 @@ pub use self::callbacks::Callback;
 pub use self::core::{FutureCore, Outcome, State};
 pub use self::iter::FutureIter;
 pub use self::methods::{methods, properties};
+pub use self::unbound::{in_asyncios_words, prepare as lead_from_base};
 
 /// A type that has a [`FutureCore`].
 pub trait HasFuture: NativeType {
@@ -55,6 +57,24 @@ impl Awaited {
             return Some(Self::Task(task.clone()));
         }
         Py::<GatheringFuture>::from_exact(object).map(|outer| Self::Gathering(outer.clone()))
+    }
+
+    /// Looks at an object whose methods may have been replaced: `method` of the native class
+    /// is called as a function.
+    fn expect(object: &Obj, method: &str) -> PyResult<Self> {
+        if let Some(future) = Py::<Future>::from_instance(object) {
+            return Ok(Self::Future(future.clone()));
+        }
+        if let Some(task) = Py::<Task>::from_instance(object) {
+            return Ok(Self::Task(task.clone()));
+        }
+        if let Some(outer) = Py::<GatheringFuture>::from_instance(object) {
+            return Ok(Self::Gathering(outer.clone()));
+        }
+        let class = object.type_name();
+        Err(Raised::type_error(&format!(
+            "{method}() of a native Future does not apply to a '{class}' object"
+        )))
     }
 
     /// The shared part.
@@ -98,19 +118,23 @@ impl Future {
         // A task is no instance of this class, but `Future.set_result(task, …)`
         // means a task's outcome as it does with the interpreter's own classes.
         add_base_method(&class, base, c"set_result", SET_RESULT, |this: &Obj, result: &Obj| {
-            let core = settled(this, "set_result")?;
-            core.core().set_result(this, result)
+            let awaited = Awaited::expect(this, "set_result")?;
+            awaited.core().check_alive()?;
+            awaited.core().set_result(this, result)
         })?;
         add_base_method(&class, base, c"set_exception", SET_EXCEPTION, |this, exception| {
-            let core = settled(this, "set_exception")?;
-            core.core().set_exception(this, exception)
+            let awaited = Awaited::expect(this, "set_exception")?;
+            awaited.core().check_alive()?;
+            awaited.core().set_exception(this, exception)
         })?;
         Ok(class)
     }
 
     fn init(this: &Py<Self>, args: &Args<'_>) -> PyResult<()> {
-        let [] = args.positional_only("Future")?;
-        let [event_loop] = args.bind("Future", 0, [&Asyncio::get().loop_name])?;
+        let event_loop = args.only_named("Future", [&Asyncio::get().loop_name]);
+        let [event_loop] = event_loop.map_err(|raised| {
+            in_asyncios_words(&Asyncio::get().future, c"__init__", args, raised)
+        })?;
         this.0.init(this.as_obj(), event_loop)
     }
 
@@ -121,22 +145,10 @@ impl Future {
     }
 }
 
-/// The future or task that a result is set on.
-fn settled(this: &Obj, method: &str) -> PyResult<Awaited> {
-    let awaited = if let Some(future) = Py::<Future>::from_instance(this) {
-        Awaited::Future(future.clone())
-    } else if let Some(task) = Py::<Task>::from_instance(this) {
-        Awaited::Task(task.clone())
-    } else if let Some(outer) = Py::<GatheringFuture>::from_exact(this) {
-        Awaited::Gathering(outer.clone())
-    } else {
-        let class = this.type_name();
-        return Err(Raised::type_error(&format!(
-            "{method}() of a native Future does not apply to a '{class}' object"
-        )));
-    };
-    awaited.core().check_alive()?;
-    Ok(awaited)
+/// The message of `cancel(msg=None)`.
+pub fn cancel_arguments<'a>(args: &Args<'a>) -> PyResult<[Option<&'a Obj>; 1]> {
+    args.bind("cancel", 0, [&crate::asyncio::names().msg])
+        .map_err(|raised| in_asyncios_words(&Asyncio::get().future, c"cancel", args, raised))
 }
 
 impl HasFuture for Future {
@@ -186,7 +198,7 @@ impl NativeType for Future {
     fn methods() -> Methods<Self> {
         methods(Methods::new()).args(c"cancel", CANCEL, |this: &Py<Self>, args: &Args<'_>| {
             this.0.check_alive()?;
-            let [message] = args.bind("cancel", 0, [&crate::asyncio::names().msg])?;
+            let [message] = cancel_arguments(args)?;
             this.0.cancel(this.as_obj(), message.cloned())
         })
     }

@@ -1,6 +1,10 @@
 //! What the `sock_*` calls need to know of the `socket` module, looked up once
 //! at import.
 
+use std::os::fd::RawFd;
+
+use rustix::net::SocketFlags;
+
 use crate::asyncio::names;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
@@ -28,10 +32,24 @@ pub struct Sockets {
     class: Obj,
     /// The methods of `_socket.socket`, in the order of [`Method`].
     genuine: [Obj; 6],
-    /// The descriptors `_socket.socket.family` and `.type`.
+    /// `socket.socket.accept`.
+    accept: Obj,
+    /// The descriptors `_socket.socket.family`, `.type` and `.proto`.
     family: Obj,
     kind: Obj,
+    protocol: Obj,
     stream: i64,
+}
+
+/// What a socket was made with, as numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketKind {
+    /// `AF_INET` and so on.
+    pub family: i64,
+    /// `SOCK_STREAM` and so on.
+    pub kind: i64,
+    /// `IPPROTO_TCP` and so on; mostly zero.
+    pub protocol: i64,
 }
 
 static SOCKETS: Global<Sockets> = Global::new();
@@ -40,10 +58,12 @@ impl Sockets {
     /// Looks everything up.
     pub fn load() -> PyResult<()> {
         let native = import(c"_socket")?.attr(c"socket")?;
+        let class = import(c"socket")?.attr(c"socket")?;
         SOCKETS.set(Self {
             names: Names::intern()?,
             check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
-            class: import(c"socket")?.attr(c"socket")?,
+            accept: class.attr(c"accept")?,
+            class,
             genuine: [
                 native.attr(c"recv")?,
                 native.attr(c"recv_into")?,
@@ -54,6 +74,7 @@ impl Sockets {
             ],
             family: native.attr(c"family")?,
             kind: native.attr(c"type")?,
+            protocol: native.attr(c"proto")?,
             stream: import(c"_socket")?.attr(c"SOCK_STREAM")?.to_i64()?,
         });
         Ok(())
@@ -82,6 +103,39 @@ impl Sockets {
             Method::Accept => return Ok(false),
         };
         Ok(self.class.getattr(name)?.is(genuine))
+    }
+
+    /// What a socket was made with, if it is exactly a `socket.socket`: its own attributes make
+    /// enums of the numbers.
+    pub fn kind_of(&self, sock: &Obj) -> PyResult<Option<SocketKind>> {
+        if !sock.is_exactly(&self.class) {
+            return Ok(None);
+        }
+        Ok(Some(SocketKind {
+            family: self.family(sock)?,
+            kind: self.kind.bound_to(sock)?.to_i64()?,
+            protocol: self.protocol.bound_to(sock)?.to_i64()?,
+        }))
+    }
+
+    /// The same of a listening socket whose `accept()` nobody has replaced.
+    pub fn listener_kind(&self, sock: &Obj) -> PyResult<Option<SocketKind>> {
+        if self.class.getattr(&self.names.accept)?.is(&self.accept) {
+            self.kind_of(sock)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// `socket.socket(family, kind, protocol, fd)`, in non-blocking mode; `fd` is in that mode
+    /// already.
+    pub fn make_nonblocking(&self, made_with: SocketKind, fd: RawFd) -> PyResult<Obj> {
+        let SocketKind { family, kind, protocol } = made_with;
+        // Told so by the flag, the socket does not ask the system.
+        let kind = kind | i64::from(SocketFlags::NONBLOCK.bits());
+        let numbers = [family, kind, protocol, i64::from(fd)].map(Obj::int);
+        let [family, kind, protocol, fd] = numbers;
+        self.class.call_with(&[&family?, &kind?, &protocol?, &fd?])
     }
 
     /// `sock.gettimeout() == 0`

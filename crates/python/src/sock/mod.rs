@@ -37,7 +37,7 @@ use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::handle::Handle;
 
 pub use calls::methods;
-use lookups::Sockets;
+pub use lookups::{SocketKind, Sockets};
 use ops::{Attempt, Operation};
 
 /// Looks up what the calls need of the `socket` module.

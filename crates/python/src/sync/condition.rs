@@ -13,6 +13,7 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{TypeCell, define};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
+use super::add_method;
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::lookups::{Lookups, own_names};
@@ -34,31 +35,33 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     type This = Py<NativeCondition>;
     define::<Coroutine<ConditionSteps>>(None)?;
     let stock = Lookups::get().locks.attr(c"Condition")?;
-    let wait = stock.attr(c"wait")?.native_method(|this: &This, args: &Args<'_>| {
+    add_method(&class, &stock, c"notify", |this: &This, args| this.notify(args))?;
+    add_method(&class, &stock, c"notify_all", |this: &This, args| {
+        args.only_self("Condition.notify_all")?;
+        this.notify_all()
+    })?;
+    add_method(&class, &stock, c"_notify", |this: &This, args| {
+        let [most] = args.exactly("Condition._notify")?;
+        this.wake_some(most)
+    })?;
+    add_method(&class, &stock, c"wait", |this: &This, args| {
         args.only_self("Condition.wait")?;
         ConditionSteps::make(this, Purpose::Wait, None)
     })?;
-    let wait_for = stock.attr(c"wait_for")?.native_method(|this: &This, args: &Args<'_>| {
+    add_method(&class, &stock, c"wait_for", |this: &This, args| {
         const NAME: &str = "Condition.wait_for";
         let [predicate] = args.bind(NAME, 0, [&own_names().predicate])?;
-        let predicate = predicate.ok_or_else(|| {
-            let problem = "missing 1 required positional argument: 'predicate'";
-            Raised::type_error(&format!("{NAME}() {problem}"))
-        })?;
+        let predicate = predicate.ok_or_else(|| args.missing(NAME, "predicate"))?;
         ConditionSteps::make(this, Purpose::WaitFor, Some(predicate))
     })?;
-    let enter = stock.attr(c"__aenter__")?.native_method(|this: &This, args: &Args<'_>| {
+    add_method(&class, &stock, c"__aenter__", |this: &This, args| {
         args.only_self("__aenter__")?;
         ConditionSteps::make(this, Purpose::Enter, None)
     })?;
-    let exit = stock.attr(c"__aexit__")?.native_method(|this: &This, args: &Args<'_>| {
+    add_method(&class, &stock, c"__aexit__", |this: &This, args| {
         let [_, _, _] = args.exactly("__aexit__")?;
         ConditionSteps::make(this, Purpose::Exit, None)
     })?;
-    class.set_attr(c"wait", &wait)?;
-    class.set_attr(c"wait_for", &wait_for)?;
-    class.set_attr(c"__aenter__", &enter)?;
-    class.set_attr(c"__aexit__", &exit)?;
     Ok(class)
 }
 
@@ -74,7 +77,7 @@ impl Py<NativeCondition> {
     fn notify(&self, args: &Args<'_>) -> PyResult<()> {
         let [most] = args.bind("Condition.notify", 0, [&own_names().n])?;
         self.check_locked("notify")?;
-        self.wake(most.map_or(Ok(Number::Int(1)), Number::from_python)?)
+        most.map_or_else(|| self.wake(Number::Int(1)), |most| self.wake_some(most))
     }
 
     fn notify_all(&self) -> PyResult<()> {
@@ -84,6 +87,11 @@ impl Py<NativeCondition> {
 }
 
 impl NativeCondition {
+    /// Wakes at most so many, which is not looked at where nobody waits.
+    fn wake_some(&self, most: &Obj) -> PyResult<()> {
+        if self.waiters.is_empty()? { Ok(()) } else { self.wake(Number::from_python(most)?) }
+    }
+
     /// Wakes at most so many of those who wait.
     fn wake(&self, most: Number) -> PyResult<()> {
         let mut woken = 0;
@@ -134,21 +142,6 @@ impl NativeType for NativeCondition {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .args(
-                c"notify",
-                c"notify($self, /, n=1)\n--\n\n\
-                  Wake n of those who wait; RuntimeError if nobody has the lock.",
-                |this: &Py<Self>, args: &Args<'_>| this.notify(args),
-            )
-            .noargs(
-                c"notify_all",
-                c"notify_all($self, /)\n--\n\n\
-                  Wake all that wait; RuntimeError if nobody has the lock.",
-                |this: &Py<Self>| this.notify_all(),
-            )
-            .one(c"_notify", c"Wake n of those who wait.", |this: &Py<Self>, most: &Obj| {
-                this.wake(Number::from_python(most)?)
-            })
     }
 
     fn properties() -> Properties<Self> {

@@ -6,8 +6,9 @@ use std::ffi::CStr;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{InitFn, TypeCell};
-use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
+use super::add_method;
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::lookups::Lookups;
@@ -24,16 +25,29 @@ pub struct NativeEvent {
 static EVENT: TypeCell = TypeCell::new();
 static EVENT_WAIT: TypeCell = TypeCell::new();
 
-/// Gives the class its coroutine methods.
+/// Gives the class its methods.
 pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
+    type This = Py<NativeEvent>;
     crate::coroutine::define::<Wait>()?;
     let stock = Lookups::get().locks.attr(c"Event")?;
-    let wait = stock.attr(c"wait")?.native_method(|this: &Py<NativeEvent>, args: &Args<'_>| {
+    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeEvent>()?)?;
+    add_method(&class, &stock, c"is_set", |this: &This, args| {
+        args.only_self("Event.is_set")?;
+        Ok(this.value.get())
+    })?;
+    add_method(&class, &stock, c"set", |this: &This, args| {
+        args.only_self("Event.set")?;
+        this.set()
+    })?;
+    add_method(&class, &stock, c"clear", |this: &This, args| {
+        args.only_self("Event.clear")?;
+        this.unset();
+        Ok(())
+    })?;
+    add_method(&class, &stock, c"wait", |this: &This, args| {
         args.only_self("Event.wait")?;
         this.wait()
     })?;
-    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeEvent>()?)?;
-    class.set_attr(c"wait", &wait)?;
     Ok(class)
 }
 
@@ -104,20 +118,6 @@ impl NativeType for NativeEvent {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(
-                c"is_set",
-                c"is_set($self, /)\n--\n\nReturn True if the flag is up.",
-                |this: &Py<Self>| Ok(this.value.get()),
-            )
-            .noargs(
-                c"set",
-                c"set($self, /)\n--\n\nRaise the flag and wake all that wait.",
-                |this: &Py<Self>| this.set(),
-            )
-            .noargs(c"clear", c"clear($self, /)\n--\n\nLower the flag.", |this: &Py<Self>| {
-                this.unset();
-                Ok(())
-            })
     }
 
     fn properties() -> Properties<Self> {

@@ -8,8 +8,9 @@ use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
-use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
+use super::add_method;
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::hooks::{Hooks, Originals};
@@ -38,27 +39,34 @@ enum Hook {
 
 /// Gives the class its coroutine methods.
 pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
+    type This = Py<NativeLock>;
     crate::coroutine::define::<LockSteps>()?;
     let stock = Lookups::get().locks.attr(c"Lock")?;
-    let acquire =
-        stock.attr(c"acquire")?.native_method(|this: &Py<NativeLock>, args: &Args<'_>| {
-            args.only_self("Lock.acquire")?;
-            LockSteps::make(this, Purpose::Acquire)
-        })?;
-    let enter =
-        stock.attr(c"__aenter__")?.native_method(|this: &Py<NativeLock>, args: &Args<'_>| {
-            args.only_self("__aenter__")?;
-            LockSteps::make(this, Purpose::Enter)
-        })?;
-    let exit =
-        stock.attr(c"__aexit__")?.native_method(|this: &Py<NativeLock>, args: &Args<'_>| {
-            let [_, _, _] = args.exactly("__aexit__")?;
-            LockSteps::make(this, Purpose::Exit)
-        })?;
     class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeLock>()?)?;
-    class.set_attr(c"acquire", &acquire)?;
-    class.set_attr(c"__aenter__", &enter)?;
-    class.set_attr(c"__aexit__", &exit)?;
+    add_method(&class, &stock, c"locked", |this: &This, args| {
+        args.only_self("Lock.locked")?;
+        Ok(this.locked.get())
+    })?;
+    add_method(&class, &stock, c"release", |this: &This, args| {
+        args.only_self("Lock.release")?;
+        this.release()
+    })?;
+    add_method(&class, &stock, c"_wake_up_first", |this: &This, args| {
+        args.only_self("Lock._wake_up_first")?;
+        this.wake_up_first()
+    })?;
+    add_method(&class, &stock, c"acquire", |this: &This, args| {
+        args.only_self("Lock.acquire")?;
+        LockSteps::make(this, Purpose::Acquire)
+    })?;
+    add_method(&class, &stock, c"__aenter__", |this: &This, args| {
+        args.only_self("__aenter__")?;
+        LockSteps::make(this, Purpose::Enter)
+    })?;
+    add_method(&class, &stock, c"__aexit__", |this: &This, args| {
+        let [_, _, _] = args.exactly("__aexit__")?;
+        LockSteps::make(this, Purpose::Exit)
+    })?;
     let names = own_names();
     ORIGINALS.set(Originals::note(&class, &[&names.acquire, &names.release])?);
     Ok(class)
@@ -155,18 +163,6 @@ impl NativeType for NativeLock {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(c"locked", c"locked($self, /)\n--\n\nReturn True if somebody has the lock.", |this: &Py<Self>| {
-                Ok(this.locked.get())
-            })
-            .noargs(
-                c"release",
-                c"release($self, /)\n--\n\nGive the lock back, and the next one in the queue its turn.\n\n\
-                  RuntimeError if nobody has the lock.",
-                |this: &Py<Self>| this.release(),
-            )
-            .noargs(c"_wake_up_first", c"Wake the first that waits.", |this: &Py<Self>| {
-                this.wake_up_first()
-            })
     }
 
     fn properties() -> Properties<Self> {

@@ -9,7 +9,7 @@ use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
-use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
@@ -17,6 +17,7 @@ use super::hooks::{Hooks, Originals};
 use super::lookups::{Lookups, own_names};
 use super::number::Number;
 use super::waiter::{self, HasWaiters};
+use super::{add_kin_method, add_method};
 
 /// A number of holders at a time.
 #[derive(Debug)]
@@ -46,22 +47,32 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
     type This = Py<NativeSemaphore>;
     crate::coroutine::define::<SemaphoreSteps>()?;
     let stock = Lookups::get().locks.attr(c"Semaphore")?;
-    let acquire = stock.attr(c"acquire")?.native_method(|this: &This, args: &Args<'_>| {
+    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeSemaphore>()?)?;
+    add_method(&class, &stock, c"locked", |this: &This, args| {
+        args.only_self("Semaphore.locked")?;
+        this.is_locked()
+    })?;
+    let bounded = Lookups::get().locks.attr(c"BoundedSemaphore")?;
+    add_kin_method(&class, &stock, &[bounded], c"release", |this: &This, args| {
+        args.only_self("Semaphore.release")?;
+        this.release()
+    })?;
+    add_method(&class, &stock, c"_wake_up_next", |this: &This, args| {
+        args.only_self("Semaphore._wake_up_next")?;
+        this.wake_up_next()
+    })?;
+    add_method(&class, &stock, c"acquire", |this: &This, args| {
         args.only_self("Semaphore.acquire")?;
         SemaphoreSteps::make(this, Purpose::Acquire)
     })?;
-    let enter = stock.attr(c"__aenter__")?.native_method(|this: &This, args: &Args<'_>| {
+    add_method(&class, &stock, c"__aenter__", |this: &This, args| {
         args.only_self("__aenter__")?;
         SemaphoreSteps::make(this, Purpose::Enter)
     })?;
-    let exit = stock.attr(c"__aexit__")?.native_method(|this: &This, args: &Args<'_>| {
+    add_method(&class, &stock, c"__aexit__", |this: &This, args| {
         let [_, _, _] = args.exactly("__aexit__")?;
         SemaphoreSteps::make(this, Purpose::Exit)
     })?;
-    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeSemaphore>()?)?;
-    class.set_attr(c"acquire", &acquire)?;
-    class.set_attr(c"__aenter__", &enter)?;
-    class.set_attr(c"__aexit__", &exit)?;
     let names = own_names();
     ORIGINALS.set(Originals::note(&class, &[&names.acquire, &names.release, &names.locked])?);
     Ok(class)
@@ -175,7 +186,8 @@ impl NativeType for NativeSemaphore {
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::new()));
     const INIT: Option<InitFn<Self>> = Some(|this, args| {
         let [value] = args.bind("Semaphore.__init__", 0, [&own_names().value])?;
-        let value = value.map_or(Ok(Number::Int(1)), Number::from_python)?;
+        let value = value.map_or(Ok(Number::Int(1)), Number::from_python);
+        let value = value.map_err(|raised| args.leave(raised))?;
         if value.is_negative() {
             return Err(Raised::value_error("Semaphore initial value must be >= 0"));
         }
@@ -203,20 +215,6 @@ impl NativeType for NativeSemaphore {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .noargs(
-                c"locked",
-                c"locked($self, /)\n--\n\nReturn True if acquire() would have to wait.",
-                |this: &Py<Self>| this.is_locked(),
-            )
-            .noargs(
-                c"release",
-                c"release($self, /)\n--\n\nGive a unit back, and the next one in the queue its turn.\n\n\
-                  ValueError if a bounded semaphore would exceed its initial value.",
-                |this: &Py<Self>| this.release(),
-            )
-            .noargs(c"_wake_up_next", c"Wake the first that waits.", |this: &Py<Self>| {
-                this.wake_up_next()
-            })
     }
 
     fn properties() -> Properties<Self> {

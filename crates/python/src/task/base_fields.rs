@@ -1,7 +1,8 @@
 //! What others read of a task in the fields of `_asyncio.Task`, which native tasks extend:
-//! `python -m asyncio ps PID` from outside (its name, its coroutine, who awaits it), and the
-//! base's own methods when they are called as functions (`asyncio.Task.get_coro(task)`), some of
-//! which do not expect these fields to be empty.
+//! `python -m asyncio ps PID` from outside (its name, its coroutine, who awaits it). And, where
+//! they could not be led elsewhere (`future/unbound.rs`), the base's own methods when they are
+//! called as functions (`asyncio.Task.get_coro(task)`), some of which do not expect these fields
+//! to be empty.
 //!
 //! Native tasks keep these things in fields of their own, so they are put into the base's as
 //! well. Where the base has them is found out at import, with a task and a future of the
@@ -23,7 +24,7 @@ use super::Task;
 
 static FIELDS: Global<Fields> = Global::new();
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Fields {
     #[cfg(Py_3_14)]
     name: Option<Field<Task>>,
@@ -36,8 +37,12 @@ struct Fields {
     awaited_by: Option<(Field<Future>, Field<Task>)>,
 }
 
-/// Finds the fields; once, at import.
-pub fn prepare() -> PyResult<()> {
+/// Finds the fields; once, at import. `led` says that the base's own methods do not read them.
+pub fn prepare(led: bool) -> PyResult<()> {
+    if led && cfg!(not(Py_3_14)) {
+        FIELDS.set(Fields::default());
+        return Ok(());
+    }
     let asyncio = Asyncio::get();
     // A loop that does nothing: `bool()` is false, and formatting an empty string takes any
     // arguments.
@@ -57,7 +62,7 @@ pub fn prepare() -> PyResult<()> {
     keywords.set_item("context", &context)?;
     let task = asyncio.task.call_dict(&[&coro], &keywords)?;
     FIELDS.set(Fields {
-        context: Field::holding(&task, &context),
+        context: if led { None } else { Field::holding(&task, &context) },
         #[cfg(Py_3_14)]
         name: Field::holding(&task, &name),
         coro: Field::holding(&task, &coro),

@@ -32,6 +32,15 @@ pub struct TaskArgs<'a> {
 }
 
 pub(super) fn init(this: &Py<Task>, args: &Args<'_>) -> PyResult<()> {
+    let (coro, event_loop, more) = arguments(args).map_err(|raised| {
+        crate::future::in_asyncios_words(&Asyncio::get().task, c"__init__", args, raised)
+    })?;
+    this.core.init(this.as_obj(), event_loop)?;
+    start(this, coro, &more)
+}
+
+/// The coroutine, the loop, and the rest.
+fn arguments<'a>(args: &Args<'a>) -> PyResult<(&'a Obj, Option<&'a Obj>, TaskArgs<'a>)> {
     let asyncio = Asyncio::get();
     let keywords = [&names().coro, &asyncio.loop_name, &names().name, &names().context];
     #[cfg(Py_3_12)]
@@ -48,16 +57,10 @@ pub(super) fn init(this: &Py<Task>, args: &Args<'_>) -> PyResult<()> {
         (coro, event_loop, name, context, false)
     };
     if args.positional().len() > 1 {
-        return Err(Raised::type_error(&format!(
-            "Task() takes at most 1 positional argument ({} given)",
-            args.positional().len()
-        )));
+        let [_] = args.first("Task")?;
     }
-    let Some(coro) = coro else {
-        return Err(Raised::type_error("Task() missing required argument 'coro' (pos 1)"));
-    };
-    this.core.init(this.as_obj(), event_loop)?;
-    start(this, coro, &TaskArgs { name, context, eager_start })
+    let coro = coro.ok_or_else(|| args.missing("Task", "coro"))?;
+    Ok((coro, event_loop, TaskArgs { name, context, eager_start }))
 }
 
 impl Task {

@@ -139,9 +139,10 @@ impl Task {
     }
 
     fn finalize(this: &Py<Self>) {
-        // From 3.14 on asyncio's list has no references: whoever has put it there, it must leave.
-        let listed = cfg!(Py_3_14) || this.core.is_pending();
-        let known = if listed { registry::forget(this) } else { Ok(()) };
+        // A pending task may be kept by its report. From 3.14 on asyncio's list has it until it is
+        // gone for good, when the base takes it out. One that has ended was put there by others.
+        let leaves = this.core.is_pending() != cfg!(Py_3_14);
+        let known = if leaves { registry::forget(this) } else { Ok(()) };
         let reported = known
             .and_then(|()| this.report_pending(this.as_obj()))
             .and_then(|()| this.core.finalize(this.as_obj()));

@@ -1,25 +1,30 @@
 //! A transport's file: the Python object behind its descriptor.
 
-use rustix::net::AddressFamily;
+use std::os::fd::BorrowedFd;
+
+use rustix::net::sockopt::set_tcp_nodelay;
+use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use crate::asyncio::{Asyncio, names};
-use crate::ffi::{Obj, PyResult};
+use crate::ffi::names::Name;
+use crate::ffi::{Obj, PyResult, Raised};
+use crate::sock::{SocketKind, Sockets};
 
 /// Keeps a socket's descriptor open as long as the transport uses it, even if
 /// somebody closes the socket object meanwhile: its number must not go to
 /// another file under the transport's feet.
 pub fn hold_socket(sock: &Obj) -> PyResult<()> {
-    let refs = sock.attr_or_none(c"_io_refs")?;
+    let refs = sock.getattr_or_none(&names()._io_refs)?;
     if refs.is_int() {
-        sock.set_attr(c"_io_refs", &Obj::int(refs.to_i64()? + 1)?)?;
+        sock.setattr(&names()._io_refs, &Obj::int(refs.to_i64()? + 1)?)?;
     }
     Ok(())
 }
 
 /// Closes a file, and lets go of it if it was held.
 pub fn close_file(file: &Obj) -> PyResult<()> {
-    let release = file.attr_or_none(c"_decref_socketios")?;
-    let refs = file.attr_or_none(c"_io_refs")?;
+    let release = file.getattr_or_none(&names()._decref_socketios)?;
+    let refs = file.getattr_or_none(&names()._io_refs)?;
     if !release.is_none() && refs.is_int() && refs.to_i64()? > 0 {
         file.call_method0(&names().close)?;
         return release.call0().map(drop);
@@ -32,30 +37,46 @@ pub fn close_file(file: &Obj) -> PyResult<()> {
 pub fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
     let extra = Obj::dict()?;
     if let Some(given) = given.and_then(Obj::non_none) {
-        extra.attr(c"update")?.call1(given)?;
+        extra.call_method1(&names().update, given)?;
     }
-    let asyncio = Asyncio::get();
-    extra.set_item("socket", &asyncio.transport_socket.call1(sock)?)?;
-    let address = |method: &std::ffi::CStr| {
-        sock.attr(method)?.call0().or_else(|raised| {
+    extra.dict_set(&names().socket, &Asyncio::get().transport_socket.call1(sock)?)?;
+    let address = |method: &Name| {
+        sock.call_method0(method).or_else(|raised| {
             raised.catch(crate::ffi::error::os_error_class())?;
             Ok(Obj::none())
         })
     };
-    extra.set_item("sockname", &address(c"getsockname")?)?;
-    if extra.dict_get(&Obj::str("peername")?)?.is_none() {
-        extra.set_item("peername", &address(c"getpeername")?)?;
+    extra.dict_set(&names().sockname, &address(&names().getsockname)?)?;
+    if extra.dict_get(names().peername.as_obj())?.is_none() {
+        extra.dict_set(&names().peername, &address(&names().getpeername)?)?;
     }
     Ok(extra)
 }
 
 /// Whether a socket's family is IPv4 or IPv6.
 pub fn is_internet_socket(sock: &Obj) -> PyResult<bool> {
+    if let Some(kind) = Sockets::get().kind_of(sock)? {
+        return Ok(is_internet(kind.family));
+    }
     let family = sock.attr_or_none(c"family")?;
     if !family.is_int() {
         return Ok(false);
     }
-    let family = family.to_i64()?;
+    family.to_i64().map(is_internet)
+}
+
+fn is_internet(family: i64) -> bool {
     let internet = [AddressFamily::INET, AddressFamily::INET6];
-    Ok(internet.iter().any(|known| i64::from(known.as_raw()) == family))
+    internet.iter().any(|known| i64::from(known.as_raw()) == family)
+}
+
+/// Sends small writes of a TCP socket at once (`TCP_NODELAY`), as asyncio does.
+pub fn set_nodelay(sock: &Obj, fd: BorrowedFd<'_>) -> PyResult<()> {
+    let Some(SocketKind { family, kind, protocol }) = Sockets::get().kind_of(sock)? else {
+        return Asyncio::get().set_nodelay.call1(sock).map(drop);
+    };
+    let tcp = is_internet(family)
+        && kind == i64::from(SocketType::STREAM.as_raw())
+        && protocol == i64::from(ipproto::TCP.as_raw().get());
+    if tcp { set_tcp_nodelay(fd, true).map_err(Raised::os_error) } else { Ok(()) }
 }

@@ -77,8 +77,10 @@ impl Items {
         {
             return Lookups::get().heappop.call1(&list);
         }
-        let item = self.deque.pop(self.order.get() == Order::Lifo)?;
-        item.ok_or_else(|| Raised::with_message(index_error_class(), "pop from an empty deque"))
+        let lifo = self.order.get() == Order::Lifo;
+        let empty = if lifo { "pop from empty list" } else { "pop from an empty deque" };
+        let item = self.deque.pop(lifo)?;
+        item.ok_or_else(|| Raised::with_message(index_error_class(), empty))
     }
 
     /// The items as Python code sees them from now on.

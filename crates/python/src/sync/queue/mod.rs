@@ -6,10 +6,12 @@
 //! called wherever asyncio's class calls it. `repr`, `shutdown` and the like are
 //! asyncio's own and work through our properties.
 //!
-//! Files: this one is the type and what it shows to Python; `items` is where the
-//! items lie; `steps` are the coroutines.
+//! Files: this one is the type and its properties; `methods` what it does for Python;
+//! `items` is where the items lie; `steps` are the coroutines.
 
+mod finished;
 mod items;
+mod methods;
 mod steps;
 
 use std::cell::Cell;
@@ -22,14 +24,14 @@ use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
-use super::event::NativeEvent;
 use super::hooks::{Hooks, Originals};
 use super::lookups::{Lookups, own_names};
 use super::number::Number;
 
+use finished::Finished;
 use items::Items;
 
-pub(super) use steps::prepare;
+pub(super) use methods::prepare;
 
 /// Items on their way from producers to consumers.
 #[derive(Debug)]
@@ -42,8 +44,7 @@ pub struct NativeQueue {
     getters: Deque,
     putters: Deque,
     unfinished: Cell<i64>,
-    /// Set while nothing is unfinished.
-    finished: Py<NativeEvent>,
+    finished: Finished,
     is_shutdown: Cell<bool>,
     hooks: Hooks,
 }
@@ -91,10 +92,8 @@ impl Py<NativeQueue> {
 }
 
 impl NativeQueue {
-    fn new() -> PyResult<Self> {
-        let finished = Py::new(NativeEvent::default())?;
-        finished.set()?;
-        Ok(Self {
+    fn new() -> Self {
+        Self {
             binding: Binding::default(),
             items: Items::default(),
             maxsize: Slot::default(),
@@ -102,10 +101,10 @@ impl NativeQueue {
             getters: Deque::new(),
             putters: Deque::new(),
             unfinished: Cell::new(0),
-            finished,
+            finished: Finished::default(),
             is_shutdown: Cell::new(false),
             hooks: Hooks::default(),
-        })
+        }
     }
 
     fn set_maxsize(&self, maxsize: &Obj) {
@@ -148,7 +147,7 @@ impl Py<NativeQueue> {
         self.getters.clear();
         self.putters.clear();
         self.unfinished.set(0);
-        self.finished.set()?;
+        self.finished.reset();
         self.learn_order()?;
         if self.replaces(Hook::Init) {
             self.as_obj().call_method1(&own_names()._init, maxsize)?;
@@ -211,7 +210,7 @@ impl Py<NativeQueue> {
             self.items.put(item)?;
         }
         self.unfinished.set(self.unfinished.get() + 1);
-        self.finished.unset();
+        self.finished.unset()?;
         self.wakeup_next(&self.getters)
     }
 
@@ -267,7 +266,7 @@ impl NativeType for NativeQueue {
     const NAME: &'static CStr = c"batuta._batuta.NativeQueue";
     const DOC: &'static CStr = c"The native base of batuta.Queue.";
     const SUBCLASSABLE: bool = true;
-    const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(Self::new);
+    const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::new()));
     const INIT: Option<InitFn<Self>> = Some(|this, args| {
         let [maxsize] = args.bind("Queue.__init__", 0, [&own_names().maxsize])?;
         this.init(maxsize)
@@ -286,55 +285,20 @@ impl NativeType for NativeQueue {
         visitor.slot(&self.maxsize);
         self.getters.traverse(visitor);
         self.putters.traverse(visitor);
-        visitor.obj(self.finished.as_obj());
+        visitor.slot(self.finished.slot());
     }
 
     fn clear(&self) {
-        // `finished` holds no more than futures, and lets go of them itself.
         self.binding.clear();
         self.items.deque().clear();
         self.maxsize.set(None);
         self.getters.clear();
         self.putters.clear();
+        self.finished.slot().set(None);
     }
 
     fn methods() -> Methods<Self> {
-        type This = Py<NativeQueue>;
         Methods::new()
-            .noargs(
-                c"qsize",
-                c"qsize($self, /)\n--\n\nReturn the number of items.",
-                |this: &This| this.items.len(),
-            )
-            .noargs(
-                c"empty",
-                c"empty($self, /)\n--\n\nReturn True if there is no item.",
-                |this: &This| this.items.is_empty(),
-            )
-            .noargs(
-                c"full",
-                c"full($self, /)\n--\n\nReturn True if there are maxsize items.",
-                |this: &This| this.is_full_by_size(),
-            )
-            .args(
-                c"put_nowait",
-                c"put_nowait($self, /, item)\n--\n\n\
-                  Put an item in; QueueFull if there is no room.",
-                |this: &This, args| this.put_nowait(steps::item("Queue.put_nowait", args)?),
-            )
-            .noargs(
-                c"get_nowait",
-                c"get_nowait($self, /)\n--\n\nTake an item out; QueueEmpty if there is none.",
-                |this: &This| this.get_nowait(),
-            )
-            .noargs(
-                c"task_done",
-                c"task_done($self, /)\n--\n\nOne item that was taken is worked up.",
-                |this: &This| this.task_done(),
-            )
-            .one(c"_init", c"Begin with no items.", |this: &This, _: &Obj| this.items.init())
-            .one(c"_put", c"Add an item.", |this: &This, item: &Obj| this.items.put(item))
-            .noargs(c"_get", c"Take an item.", |this: &This| this.items.get())
     }
 
     fn properties() -> Properties<Self> {
@@ -390,6 +354,13 @@ impl NativeType for NativeQueue {
                     Ok(())
                 },
             )
-            .get(c"_finished", |this: &This| Ok(this.finished.as_obj().clone()))
+            .get_set(
+                c"_finished",
+                |this: &This| this.finished.show(this.as_obj()),
+                |this: &This, event: &Obj| {
+                    this.finished.replace(event);
+                    Ok(())
+                },
+            )
     }
 }

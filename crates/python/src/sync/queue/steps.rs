@@ -3,44 +3,14 @@
 use std::ffi::CStr;
 
 use crate::coroutine::{Coroutine, Routine, Step};
-use crate::ffi::module::import;
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 
-use super::super::lookups::{Lookups, own_names};
+use super::super::lookups::own_names;
 use super::super::waiter;
-use super::{NativeQueue, note_originals, queue_error};
+use super::{NativeQueue, queue_error};
 
 static QUEUE_STEPS: TypeCell = TypeCell::new();
-
-/// Gives the class its coroutine methods, and the order of its items.
-pub fn prepare(class: Obj) -> PyResult<Obj> {
-    type This = Py<NativeQueue>;
-    crate::coroutine::define::<QueueSteps>()?;
-    let stock = Lookups::get().queues.attr(c"Queue")?;
-    let put = stock.attr(c"put")?.native_method(|this: &This, args: &Args<'_>| {
-        let item = item("Queue.put", args)?;
-        QueueSteps::make(this, Purpose::Put, Some(item))
-    })?;
-    let get = stock.attr(c"get")?.native_method(|this: &This, args: &Args<'_>| {
-        args.only_self("Queue.get")?;
-        QueueSteps::make(this, Purpose::Get, None)
-    })?;
-    let join = stock.attr(c"join")?.native_method(|this: &This, args: &Args<'_>| {
-        args.only_self("Queue.join")?;
-        QueueSteps::make(this, Purpose::Join, None)
-    })?;
-    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeQueue>()?)?;
-    class.set_attr(c"put", &put)?;
-    class.set_attr(c"get", &get)?;
-    class.set_attr(c"join", &join)?;
-    let alias = import(c"types")?.attr(c"GenericAlias")?;
-    let alias = import(c"builtins")?.attr(c"classmethod")?.call1(&alias)?;
-    class.set_attr(c"__class_getitem__", &alias)?;
-    class.set_attr(c"_batuta_order", &Obj::int(0)?)?;
-    note_originals(&class)?;
-    Ok(class)
-}
 
 /// The one argument `item`.
 #[inline]
@@ -51,9 +21,7 @@ pub fn item<'a>(function: &str, args: &Args<'a>) -> PyResult<&'a Obj> {
         return Ok(item);
     }
     let [item] = args.bind(function, 0, [&own_names().item])?;
-    item.ok_or_else(|| {
-        Raised::type_error(&format!("{function}() missing 1 required positional argument: 'item'"))
-    })
+    item.ok_or_else(|| args.missing(function, "item"))
 }
 
 /// Which method a coroutine is of.
@@ -76,6 +44,24 @@ pub struct QueueSteps {
 }
 
 impl QueueSteps {
+    /// `put(item)`
+    #[inline]
+    pub fn put(queue: &Py<NativeQueue>, item: &Obj) -> PyResult<Obj> {
+        Self::make(queue, Purpose::Put, Some(item))
+    }
+
+    /// `get()`
+    #[inline]
+    pub fn get(queue: &Py<NativeQueue>) -> PyResult<Obj> {
+        Self::make(queue, Purpose::Get, None)
+    }
+
+    /// `join()`
+    #[inline]
+    pub fn join(queue: &Py<NativeQueue>) -> PyResult<Obj> {
+        Self::make(queue, Purpose::Join, None)
+    }
+
     #[inline]
     fn make(queue: &Py<NativeQueue>, purpose: Purpose, item: Option<&Obj>) -> PyResult<Obj> {
         let (queue, item) = (Held::from(queue), Slot::from(item.cloned()));
@@ -92,7 +78,7 @@ impl QueueSteps {
                 if queue.unfinished.get() <= 0 {
                     return Ok(Step::Done(Obj::none()));
                 }
-                return queue.finished.wait().map(Step::Wait);
+                return queue.finished.wait(queue.as_obj()).map(Step::Wait);
             }
         };
         if !waits {

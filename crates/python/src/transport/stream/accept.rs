@@ -7,11 +7,16 @@
 //! The listening socket is watched level-triggered, as `add_reader` does it, so
 //! several processes may share it and connections may be left for the next turn.
 
-use rustix::io::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+
+use crate::address;
 use crate::asyncio::{logger, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
+use crate::sock::{SocketKind, Sockets};
 
 use super::{Made, StreamTransport};
 
@@ -32,14 +37,12 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
     let ([protocol_factory, sock, server, backlog, context], _) =
         args.split::<5>("_accept_ready")?;
     let listener = Listener { event_loop, protocol_factory, server, context };
+    let kind = Sockets::get().listener_kind(sock)?;
     for _ in 0..backlog.to_i64()? {
-        match sock.call_method0(&names().accept) {
-            Ok(accepted) => listener.serve(&accepted)?,
+        match kind.map_or_else(|| accept_by_method(sock), |kind| accept(sock, kind)) {
+            Ok(Some((conn, address))) => listener.serve(&conn, &address)?,
+            Ok(None) => return Ok(()),
             Err(raised) => {
-                if raised.is_try_again() || raised.is_aborted_connection() {
-                    raised.clear();
-                    return Ok(());
-                }
                 let (raised, errno) = raised.errno();
                 if errno.is_some_and(|errno| OUT_OF_RESOURCES.contains(&errno)) {
                     let exception = raised.take();
@@ -54,32 +57,65 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
     Ok(())
 }
 
+/// The next connection, a socket in non-blocking mode, and its peer's address; nothing if there
+/// is none. For sockets whose own method would do the same and ask the system more often.
+fn accept(sock: &Obj, kind: SocketKind) -> PyResult<Option<(Obj, Obj)>> {
+    let fd = sock.call_method0(&names().fileno)?.to_i64()?;
+    let Some(fd) = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0) else {
+        return Err(Raised::os_error(Errno::BADF));
+    };
+    // SAFETY: the socket has it open during this one system call.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+        Ok((accepted, address)) => {
+            let address = address.as_ref().map_or_else(|| Ok(Obj::none()), address::to_python)?;
+            let conn = Sockets::get().make_nonblocking(kind, accepted.as_raw_fd())?;
+            let _ = accepted.into_raw_fd();
+            Ok(Some((conn, address)))
+        }
+        Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),
+        Err(errno) => Err(Raised::os_error(errno)),
+    }
+}
+
+/// The same by `sock.accept()`.
+fn accept_by_method(sock: &Obj) -> PyResult<Option<(Obj, Obj)>> {
+    let accepted = match sock.call_method0(&names().accept) {
+        Ok(accepted) => accepted,
+        Err(raised) if raised.is_try_again() || raised.is_aborted_connection() => {
+            raised.clear();
+            return Ok(None);
+        }
+        Err(raised) => return Err(raised),
+    };
+    let pair = accepted.tuple_item(0).zip(accepted.tuple_item(1));
+    let (conn, address) = pair.ok_or_else(|| Raised::type_error("accept() must return a pair"))?;
+    conn.call_method1(&names().setblocking, &Obj::bool(false))?;
+    Ok(Some((conn, address)))
+}
+
 impl Listener<'_> {
     /// Gives a connection its protocol and transport.
-    fn serve(&self, accepted: &Obj) -> PyResult<()> {
-        let (Some(conn), Some(address)) = (accepted.tuple_item(0), accepted.tuple_item(1)) else {
-            return Err(Raised::type_error("accept() must return a pair"));
-        };
-        conn.call_method1(&names().setblocking, &Obj::bool(false))?;
+    fn serve(&self, conn: &Obj, address: &Obj) -> PyResult<()> {
         if self.event_loop.debug.get() {
             let log = logger()?.getattr(&names().debug)?;
             let text = Obj::str("%r got a new connection from %r: %r")?;
-            log.call_with(&[&text, self.server, &address, &conn])?;
+            log.call_with(&[&text, self.server, address, conn])?;
         }
         let served = match self.context.non_none() {
             Some(given) => {
                 let own = given.attr(c"copy")?.call0()?;
-                context::run_in(&own, || self.connect(&conn, &address, Some(&own)))
+                context::run_in(&own, || self.connect(conn, address, Some(&own)))
             }
-            None => self.connect(&conn, &address, None),
+            None => self.connect(conn, address, None),
         };
-        served.or_else(|raised| self.failed(raised, &conn))
+        served.or_else(|raised| self.failed(raised, conn))
     }
 
     fn connect(&self, conn: &Obj, address: &Obj, context: Option<&Obj>) -> PyResult<()> {
         let protocol = self.protocol_factory.call0()?;
         let extra = Obj::dict()?;
-        extra.set_item("peername", address)?;
+        extra.dict_set(&names().peername, address)?;
         let server = Some(self.server);
         let made = Made { waiter: None, extra: Some(&extra), server, context };
         StreamTransport::build(self.event_loop, conn, &protocol, &made).map(drop)

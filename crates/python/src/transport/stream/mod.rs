@@ -22,12 +22,12 @@ use crate::asyncio::{Asyncio, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{ReprFn, TypeCell};
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, Transport};
 use super::face;
-use super::file::{describe_socket, hold_socket, is_internet_socket};
+use super::file::{describe_socket, hold_socket, is_internet_socket, set_nodelay};
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
@@ -101,13 +101,12 @@ impl StreamTransport {
         hold_socket(sock)?;
         transport.use_protocol(protocol)?;
         if let Some(server) = server.and_then(Obj::non_none) {
-            let attach = server.attr(c"_attach")?;
             #[cfg(Py_3_13)]
-            attach.call1(transport.as_obj())?;
+            server.call_method1(&names()._attach, transport.as_obj())?;
             #[cfg(not(Py_3_13))]
-            attach.call0()?;
+            server.call_method0(&names()._attach)?;
         }
-        Asyncio::get().set_nodelay.call1(sock)?;
+        set_nodelay(sock, transport.endpoint.fd().map_err(Raised::os_error)?)?;
 
         transport.introduce(Some(&names()._start_reading), waiter)?;
         Ok(transport)

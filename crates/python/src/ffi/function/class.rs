@@ -1,12 +1,4 @@
-//! Native functions that look like the Python functions whose place they take.
-//!
-//! Role: `inspect`, `mock` and frameworks ask a function for its `__code__` (is it
-//! `async def`? which parameters?), its name, its defaults. A native function of
-//! this kind answers with what the Python function says, its model, and is bound
-//! to instances as a Python function is.
-//!
-//! Calls go through vectorcall; as a method of a class it is called without a
-//! bound method in between, as functions are.
+//! The type object of native functions: what is asked of one, and its life.
 
 use std::ffi::{c_int, c_ulong, c_void};
 use std::mem::{offset_of, size_of};
@@ -14,151 +6,17 @@ use std::ptr;
 
 use pyo3_ffi as py;
 
-use super::args::Args;
-use super::error::{PyResult, Raised};
-use super::gil::Global;
-use super::method::{IntoObj, conjure, guard, to_ptr};
-use super::native::{NativeType, Py};
-use super::object::Obj;
-
-#[repr(C)]
-struct Function {
-    head: py::PyObject,
-    vectorcall: py::vectorcallfunc,
-    /// The Python function that it looks like: a reference.
-    model: *mut py::PyObject,
-    dict: *mut py::PyObject,
-    weak: *mut py::PyObject,
-}
+use super::super::error::PyResult;
+use super::super::method::{guard, to_ptr};
+use super::super::object::Obj;
+use super::Function;
 
 unsafe extern "C" {
     fn PyMethod_New(function: *mut py::PyObject, this: *mut py::PyObject) -> *mut py::PyObject;
 }
 
-/// The type of native functions.
-static CLASS: Global<Obj> = Global::new();
-
-impl Obj {
-    /// A native function that looks like `self`, a Python function.
-    pub fn native_function<F, R>(&self, _function: F) -> PyResult<Obj>
-    where
-        F: Fn(&Args<'_>) -> PyResult<R> + Copy,
-        R: IntoObj,
-    {
-        make(self, function_call::<F, R>)
-    }
-
-    /// A native method of `T` that looks like `self`, a Python function whose first
-    /// parameter is the instance. Called with anything else it is that function.
-    pub fn native_method<T, F, R>(&self, _function: F) -> PyResult<Obj>
-    where
-        T: NativeType,
-        F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
-        R: IntoObj,
-    {
-        make(self, method_call::<T, F, R>)
-    }
-
-    /// The `__init__` of `T` as a native method that looks like `self`.
-    pub fn native_init<T: NativeType>(&self) -> PyResult<Obj> {
-        self.native_method(|this: &Py<T>, args: &Args<'_>| match T::INIT {
-            Some(init) => init(this, args),
-            None => Ok(()),
-        })
-    }
-}
-
-unsafe extern "C" fn function_call<F, R>(
-    _callable: *mut py::PyObject,
-    args: *const *mut py::PyObject,
-    nargs: usize,
-    names: *mut py::PyObject,
-) -> *mut py::PyObject
-where
-    F: Fn(&Args<'_>) -> PyResult<R> + Copy,
-    R: IntoObj,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: CPython passes arguments as vectorcall defines them.
-        let args = unsafe { Args::new(args, py::PyVectorcall_NARGS(nargs), names) };
-        to_ptr(conjure::<F>()(&args).and_then(R::into_obj))
-    })
-}
-
-unsafe extern "C" fn method_call<T, F, R>(
-    callable: *mut py::PyObject,
-    args: *const *mut py::PyObject,
-    nargs: usize,
-    names: *mut py::PyObject,
-) -> *mut py::PyObject
-where
-    T: NativeType,
-    F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
-    R: IntoObj,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: CPython passes live objects, arguments as vectorcall defines them.
-        unsafe {
-            let count = py::PyVectorcall_NARGS(nargs);
-            let this = if count < 1 { None } else { Py::<T>::from_instance(Obj::view(&*args)) };
-            let Some(this) = this else {
-                return model_call(callable, args, nargs, names);
-            };
-            let args = Args::new(args.add(1), count - 1, names);
-            to_ptr(conjure::<F>()(this, &args).and_then(R::into_obj))
-        }
-    })
-}
-
-/// What is no instance of ours, or missing, is the model's business: a program may call
-/// the method of a class that stands for asyncio's own with an object of asyncio's.
-///
-/// # Safety
-/// What CPython passes to a vectorcall function of this type.
-#[cold]
-unsafe fn model_call(
-    callable: *mut py::PyObject,
-    args: *const *mut py::PyObject,
-    nargs: usize,
-    names: *mut py::PyObject,
-) -> *mut py::PyObject {
-    // SAFETY: an instance, whose model is set; the arguments are handed on as they came, but
-    // for the note that the place before them may be written to.
-    unsafe {
-        let model = (*callable.cast::<Function>()).model;
-        let count = py::PyVectorcall_NARGS(nargs).cast_unsigned();
-        py::PyObject_Vectorcall(model, args, count, names)
-    }
-}
-
-fn qualname(callable: &Obj) -> String {
-    let name = callable.attr(c"__qualname__").and_then(|name| name.to_string_lossy());
-    name.unwrap_or_else(|raised| {
-        raised.clear();
-        "function".to_owned()
-    })
-}
-
-fn make(model: &Obj, vectorcall: py::vectorcallfunc) -> PyResult<Obj> {
-    if CLASS.try_get().is_none() {
-        CLASS.set(define()?);
-    }
-    let class: *mut py::PyTypeObject = CLASS.get().as_ptr().cast();
-    // SAFETY: the type is complete; the memory comes zeroed. The collector may see
-    // the object with a null model, which it skips.
-    unsafe {
-        let object = py::PyType_GenericAlloc(class, 0);
-        if object.is_null() {
-            return Err(Raised::already_set());
-        }
-        let function = object.cast::<Function>();
-        (*function).vectorcall = vectorcall;
-        (*function).model = model.clone().into_ptr();
-        Obj::from_new(object)
-    }
-}
-
-fn define() -> PyResult<Obj> {
+/// Makes the type object.
+pub(super) fn define() -> PyResult<Obj> {
     let member = |name: &'static std::ffi::CStr, offset: usize| py::PyMemberDef {
         name: name.as_ptr(),
         type_code: py::Py_T_PYSSIZET,
@@ -180,6 +38,8 @@ fn define() -> PyResult<Obj> {
         closure: name.as_ptr().cast_mut().cast(),
     };
     let properties = Box::leak(Box::new([
+        // What takes functions (`mock`'s autospec, `inspect.isfunction`) asks with `isinstance`.
+        of_model(c"__class__"),
         of_model(c"__module__"),
         of_model(c"__name__"),
         of_model(c"__qualname__"),
@@ -308,7 +168,8 @@ unsafe extern "C" fn traverse(
     // SAFETY: called by the collector with a live instance.
     unsafe {
         let function = this.cast::<Function>();
-        for held in [py::Py_TYPE(this).cast(), (*function).model, (*function).dict] {
+        let kin = (*function).kin;
+        for held in [py::Py_TYPE(this).cast(), (*function).model, kin, (*function).dict] {
             if !held.is_null() {
                 let status = visit(held, arg);
                 if status != 0 {
@@ -337,9 +198,18 @@ unsafe extern "C" fn dealloc(this: *mut py::PyObject) {
         }
         py::Py_CLEAR(&raw mut (*function).dict);
         py::Py_CLEAR(&raw mut (*function).model);
+        py::Py_CLEAR(&raw mut (*function).kin);
         if let Some(free) = (*class).tp_free {
             free(this.cast());
         }
         py::Py_DECREF(class.cast());
     }
+}
+
+fn qualname(callable: &Obj) -> String {
+    let name = callable.attr(c"__qualname__").and_then(|name| name.to_string_lossy());
+    name.unwrap_or_else(|raised| {
+        raised.clear();
+        "function".to_owned()
+    })
 }

@@ -1,0 +1,148 @@
+"""What can be asked of native classes and functions, and what they say to arguments that do not
+fit: signatures and messages are asyncio's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import batuta
+import pytest
+from batuta.natives import NATIVE
+
+STOCK: dict[str, Any] = {name: getattr(asyncio, name) for name in NATIVE}
+NAMES = sorted(NATIVE)
+CLASSES = sorted(name for name in NAMES if isinstance(STOCK[name], type))
+ASKED = ("__aenter__", "__aexit__", "__init__", "__class_getitem__")
+
+# Arguments of which most fit nowhere.
+ODD: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    *(((None,) * count, {}) for count in range(6)),
+    *(((1,) * count, {}) for count in range(1, 6)),
+    (("text",), {}),
+    ((object,), {}),
+    ((), {"bogus": 1}),
+    ((1,), {"bogus": 1}),
+]
+
+
+def methods(name: str) -> list[str]:
+    """The methods of asyncio's class that anybody may call."""
+    stock = STOCK[name]
+    return [
+        key
+        for key in dir(stock)
+        if callable(getattr(stock, key)) and (not key.startswith("_") or key in ASKED)
+    ]
+
+
+def signature(function: Callable[..., object]) -> str:
+    """As `inspect` shows it, which it cannot of all of asyncio's own."""
+    try:
+        return str(inspect.signature(function))
+    except (TypeError, ValueError) as exc:
+        return type(exc).__name__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures(name: str) -> None:
+    stock, ours = STOCK[name], NATIVE[name]
+    assert signature(ours) == signature(stock)
+    if name in CLASSES:
+        for method in methods(name):
+            found = (method, signature(getattr(ours, method)))
+            assert found == (method, signature(getattr(stock, method)))
+
+
+async def nothing() -> None:
+    pass
+
+
+def make(kind: Any, name: str, loop: asyncio.AbstractEventLoop) -> Any:
+    if name == "Future":
+        return kind(loop=loop)
+    if name == "Task":
+        task = kind(nothing(), loop=loop, name="name")
+        task._log_destroy_pending = False
+        return task
+    return kind(*{"Barrier": (2,), "Timeout": (None,)}.get(name, ()))
+
+
+def answer(call: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> str:
+    """The exception with its message, or that there is none."""
+    try:
+        got = call(*args, **keywords)
+    except (Exception, asyncio.CancelledError) as exc:
+        message = re.sub(r"0x[0-9a-f]+|[\w.]*_batuta\.|[\w.]*asyncio\.(\w+\.)?", "", str(exc))
+        return f"{type(exc).__name__}: {message}"
+    if inspect.isawaitable(got) and hasattr(got, "close"):
+        got.close()
+    return "accepted"
+
+
+def agree(ours: str, stock: str) -> bool:
+    """Whether two answers are the same.
+
+    Some methods written in C count their arguments in other words, depending on the release.
+    """
+    wrong_number = re.compile(
+        r"TypeError: (?:\w+\.)?(\w+)\(\) takes (no|exactly|at most|at least)\b.*"
+    )
+    one, other = wrong_number.fullmatch(ours), wrong_number.fullmatch(stock)
+    return ours == stock or (one is not None and other is not None and one[1] == other[1])
+
+
+def in_a_loop(body: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+    async def main() -> None:
+        body(asyncio.get_running_loop())
+
+    with asyncio.Runner(loop_factory=batuta.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(lambda _loop, _context: None)
+        runner.run(main())
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "eager_task_factory"])
+def test_odd_arguments_of_functions_and_constructors(name: str) -> None:
+    def each(_loop: asyncio.AbstractEventLoop) -> None:
+        for args, keywords in ODD:
+            ours = answer(NATIVE[name], args, keywords)
+            stock = answer(STOCK[name], args, keywords)
+            assert agree(ours, stock), (args, keywords, ours, stock)
+
+    in_a_loop(each)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", CLASSES)
+def test_odd_arguments_of_methods(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def each(loop: asyncio.AbstractEventLoop) -> None:
+        for method in methods(name):
+            for args, keywords in ODD:
+                made = [make(kind[name], name, loop) for kind in (NATIVE, STOCK)]
+                ours, stock = (answer(getattr(m, method), args, keywords) for m in made)
+                assert agree(ours, stock), (method, args, keywords, ours, stock)
+
+    in_a_loop(each)
+    capsys.readouterr()  # of print_stack()
+
+
+def test_native_methods_with_a_model_pass_for_functions() -> None:
+    for function in (NATIVE["sleep"], NATIVE["Queue"].put, NATIVE["Lock"].release):
+        assert inspect.isfunction(function)
+        assert inspect.getsource(function).lstrip().startswith(("async def ", "def "))
+    with mock.patch.object(NATIVE["Queue"], "put_nowait", autospec=True) as patched:
+        queue = NATIVE["Queue"]()
+        queue.put_nowait(3)
+        patched.assert_called_once_with(queue, 3)
+        with pytest.raises(TypeError, match="missing a required argument: 'item'"):
+            queue.put_nowait()
+    double = mock.create_autospec(NATIVE["Event"], instance=True)
+    with pytest.raises(TypeError, match="too many positional"):
+        double.set(1)
+    assert isinstance(double.wait, mock.AsyncMock)
