@@ -14,6 +14,10 @@ export PYTHON
 endif
 
 APP ?=
+FOLDER ?=
+ALBUM ?=
+# By the environment, so that no character of a name means anything to the shell.
+export FOLDER ALBUM
 ARGS ?=
 ONLY ?=
 PYTHONS ?= 3.11 3.13 3.14
@@ -28,13 +32,16 @@ help: ## list the commands
 setup: ## make the environment and build Batuta into it
 	@tools/setup.sh
 
-run: ## build and run the weather example; APP=path.py ARGS="..." runs your own program
-ifeq ($(strip $(APP)),)
-	@tools/setup.sh examples
-	@$(VENV)/bin/python examples/weather/compare.py $(ARGS)
-else
+run: ## build, upload 200 pictures to a local service; FOLDER=.. ALBUM=.. yours; APP=path.py a program
+ifneq ($(strip $(APP)),)
 	@tools/setup.sh
 	@$(VENV)/bin/batuta $(APP) $(ARGS)
+else ifneq ($(strip $(FOLDER)),)
+	@tools/setup.sh photos
+	@$(VENV)/bin/batuta-photos upload "$$FOLDER" $${ALBUM:+"$$ALBUM"} $(ARGS)
+else
+	@tools/setup.sh photos
+	@$(VENV)/bin/batuta-photos demo --compare $(ARGS)
 endif
 
 test: ## build and run all tests; ARGS="-k name" is for pytest

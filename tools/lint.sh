@@ -20,6 +20,7 @@ check ruff format --quiet --check .
 for version in 3.11 3.12 3.13 3.14; do
   check mypy --strict --no-error-summary --python-version "$version" python/batuta tests/type_checkers
 done
+check mypy --strict --no-error-summary apps/photos/batuta_photos apps/photos/fake/fake_google_photos
 check python -m mypy.stubtest --concise batuta
 
 if ((${#failed[@]})); then

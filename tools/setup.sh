@@ -131,7 +131,20 @@ build() {
   stamp build "$hash $place"
 }
 
+# The application in apps/photos, from its sources: the command batuta-photos. What it needs is in
+# the group of that name.
+install_photos() {
+  local hash
+  hash=$(sha256sum apps/photos/pyproject.toml)
+  up_to_date photos "$hash" && return
+  say "installing batuta-photos from apps/photos"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --no-deps --no-build-isolation --editable apps/photos
+  stamp photos "$hash"
+}
+
 check_tools
 make_venv
 install_groups build "$@"
 build
+case " $* " in *" photos "* | *" test "* | *" lint "*) install_photos ;; esac
