@@ -11,7 +11,15 @@ from typing import Any, Final, NoReturn
 
 __all__ = ["StandInFrame", "code", "frame"]
 
-_MODULES: Final = ("tasks", "locks", "queues", "timeouts", "taskgroups", "selector_events")
+_MODULES: Final = (
+    "tasks",
+    "locks",
+    "queues",
+    "timeouts",
+    "taskgroups",
+    "streams",
+    "selector_events",
+)
 # Where asyncio has what a native loop has itself.
 _ELSEWHERE: Final = {"EventLoop": "BaseSelectorEventLoop"}
 
