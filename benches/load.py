@@ -65,10 +65,12 @@ def serve_command(
     size: int = 64,
     core: int | None = None,
 ) -> list[str]:
-    """The command of the plain epoll server, which answers as a worker does."""
+    """The command of the plain epoll server (or, at the place "uring", of the same over TCP by
+    io_uring), which answers as a worker does."""
     command = [str(binary()), "serve", "--what", what, "--size", str(size)]
     command += {
         "tcp": [],
+        "uring": ["--uring"],
         "unix": ["--unix", f"{folder}/socket"],
         "udp": ["--udp-echo"],
         "pipes": ["--pipes", str(folder)],
