@@ -73,13 +73,6 @@ pub struct NativeLoop {
     pub debug: Cell<bool>,
     /// Counts the turns.
     pub turn: Cell<u64>,
-    /// Counts the entries of the queue that were run.
-    entries: Cell<u64>,
-    /// Whether an entry runs, at whose end `held` is looked at.
-    dispatching: Cell<bool>,
-    /// Transports that hold writes back until the end of the entry, and whether there is any.
-    held: RefCell<Vec<Py<StreamTransport>>>,
-    holds: Cell<bool>,
     /// Whether the last `sock_recv` brought much, so that the next one may.
     pub large_sock_reads: Cell<bool>,
     io: RefCell<Option<Rc<Io>>>,
@@ -119,10 +112,6 @@ impl NativeLoop {
             registry: RefCell::default(),
             debug: Cell::new(false),
             turn: Cell::new(0),
-            entries: Cell::new(0),
-            dispatching: Cell::new(false),
-            held: RefCell::default(),
-            holds: Cell::new(false),
             large_sock_reads: Cell::new(false),
             io: RefCell::new(None),
             events: Cell::default(),
@@ -170,19 +159,6 @@ impl NativeLoop {
         let result = body(&mut buffer);
         self.read_buffer.set(buffer);
         result
-    }
-
-    /// The number of the entry that runs: a callback, a step of a task, a descriptor that is
-    /// ready. Nothing while none does.
-    #[inline]
-    pub fn entry(&self) -> Option<u64> {
-        self.dispatching.get().then(|| self.entries.get())
-    }
-
-    /// Tells the transport to send what it holds back once the entry has run.
-    pub fn hold(&self, transport: &Py<StreamTransport>) {
-        self.held.borrow_mut().push(transport.clone());
-        self.holds.set(true);
     }
 
     /// Whether `close()` was called.
@@ -258,9 +234,6 @@ impl NativeType for NativeLoop {
         }
         if let Ok(registry) = self.registry.try_borrow() {
             registry.iter().for_each(|(_, owner)| owner.traverse(visitor));
-        }
-        if let Ok(held) = self.held.try_borrow() {
-            held.iter().for_each(|transport| visitor.obj(transport.as_obj()));
         }
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);

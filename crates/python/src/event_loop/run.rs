@@ -63,57 +63,13 @@ impl Py<NativeLoop> {
         }
 
         let snapshot = self.ready.borrow().len();
-        self.dispatching.set(true);
-        let ran = self.run_entries(snapshot);
-        self.dispatching.set(false);
-        ran?;
-        self.ready.borrow_mut().relax();
-        Ok(())
-    }
-
-    /// Runs so many entries.
-    #[inline]
-    fn run_entries(&self, count: usize) -> PyResult<()> {
-        for _ in 0..count {
+        for _ in 0..snapshot {
             let Some(entry) = self.ready.borrow_mut().pop() else { break };
             let entry = Ready::from(entry);
-            self.entries.set(self.entries.get().wrapping_add(1));
-            let ran =
-                if self.debug.get() { self.dispatch_watched(entry) } else { self.dispatch(entry) };
-            if self.holds.get() {
-                self.send_held(ran)?;
-            } else {
-                ran?;
-            }
+            if self.debug.get() { self.dispatch_watched(entry)? } else { self.dispatch(entry)? }
         }
+        self.ready.borrow_mut().relax();
         Ok(())
-    }
-
-    /// Has the transports send what they hold back; then goes on with what the entry has
-    /// `ran` into.
-    fn send_held(&self, ran: PyResult<()>) -> PyResult<()> {
-        let mut kept = ran.map_err(Raised::take);
-        self.holds.set(false);
-        let held = self.held.take();
-        for transport in &held {
-            let sent = settle(self).and_then(|()| {
-                catch_panic(|| transport.send_held())
-                    .or_else(|raised| self.transport_failed(raised, transport.as_obj()))
-            });
-            if let Err(raised) = sent {
-                match &kept {
-                    Ok(()) => kept = Err(raised.take()),
-                    Err(_) => raised.unraisable(transport.as_obj()),
-                }
-            }
-        }
-        // The memory is used again.
-        let mut held = held;
-        held.clear();
-        if self.held.borrow().is_empty() {
-            self.held.replace(held);
-        }
-        kept.map_err(Raised::restore)
     }
 
     /// Polls unless the turn may do without, and queues the timers that are due.

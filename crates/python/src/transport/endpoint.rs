@@ -169,12 +169,6 @@ impl Endpoint {
         self.event_loop.borrow().as_ref().map_or(0, |event_loop| event_loop.turn.get())
     }
 
-    /// The number of the entry that the loop runs.
-    #[inline]
-    pub fn entry(&self) -> Option<u64> {
-        self.event_loop.borrow().as_ref().and_then(|event_loop| event_loop.entry())
-    }
-
     /// Whether debug mode is on.
     pub fn debug(&self) -> bool {
         self.event_loop.borrow().as_ref().is_some_and(|event_loop| event_loop.debug.get())

@@ -270,16 +270,38 @@ impl NativeStreamReader {
     }
 
     fn set_limit(&self, limit: &Obj) {
-        // What is beyond all sizes is no limit; what is no int is one where it is used.
-        let most = match limit.to_i64() {
-            Ok(limit) => usize::try_from(limit).unwrap_or(0),
-            Err(raised) => {
-                raised.clear();
-                usize::MAX
-            }
-        };
+        let most = if limit.is_int() { whole_limit(limit) } else { fractional_limit(limit) };
         self.most.set(most);
         self.limit.set(Some(limit.clone()));
+    }
+}
+
+/// The limit that an int says; what is beyond all sizes is none.
+fn whole_limit(limit: &Obj) -> usize {
+    match limit.to_i64() {
+        Ok(limit) => usize::try_from(limit).unwrap_or(0),
+        Err(raised) => {
+            raised.clear();
+            usize::MAX
+        }
+    }
+}
+
+/// The limit that any other number says: sizes are more than it where they are more than its
+/// whole part. What is no number raises where it is used.
+#[cold]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float-to-integer cast saturates"
+)]
+fn fractional_limit(limit: &Obj) -> usize {
+    match limit.to_f64() {
+        Ok(limit) => limit as usize,
+        Err(raised) => {
+            raised.clear();
+            usize::MAX
+        }
     }
 }
 

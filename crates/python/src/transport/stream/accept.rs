@@ -7,7 +7,7 @@
 //! The listening socket is watched level-triggered, as `add_reader` does it, so
 //! several processes may share it and connections may be left for the next turn.
 
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
+use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
@@ -69,8 +69,8 @@ fn accept(sock: &Obj, kind: SocketKind) -> PyResult<Option<(Obj, Obj)>> {
     match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
         Ok((accepted, address)) => {
             let address = address.as_ref().map_or_else(|| Ok(Obj::none()), address::to_python)?;
-            let conn = Sockets::get().make_nonblocking(kind, accepted.as_raw_fd())?;
-            let _ = accepted.into_raw_fd();
+            // Given up before the socket object has it: one that fails half-way may own it already.
+            let conn = Sockets::get().make_nonblocking(kind, accepted.into_raw_fd())?;
             Ok(Some((conn, address)))
         }
         Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),

@@ -53,8 +53,6 @@ pub struct StreamTransport {
     /// The socket is full: wait for an edge before the next send.
     blocked: Cell<bool>,
     cork: Cell<Cork>,
-    /// The entry of the loop's queue during which it last wrote outside of the cork.
-    wrote_in: Cell<u64>,
     half_close: Cell<HalfClose>,
     empty_waiter: Slot,
 }
@@ -102,7 +100,6 @@ impl StreamTransport {
             buffer: RefCell::default(),
             blocked: Cell::new(false),
             cork: Cell::new(Cork::Off),
-            wrote_in: Cell::new(0),
             half_close: Cell::new(HalfClose::No),
             empty_waiter: Slot::default(),
         })?;

@@ -2,9 +2,8 @@
 //!
 //! A lone write goes out at once. What the socket does not take waits in the
 //! buffer for an edge; what waits leaves in one `sendmsg` as far as it fits.
-//! Inside a call of the protocol ([`Cork`]), and inside whatever else the loop runs
-//! (a step of a task, a callback), the first write goes out at once and small further
-//! ones wait for its end, to leave together.
+//! Inside a call of the protocol ([`Cork`]) the first write goes out at once and
+//! small further ones wait for the end of the call, to leave together.
 
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
@@ -91,54 +90,23 @@ impl Py<StreamTransport> {
             return Ok(());
         }
         let waiting = self.buffered();
-        if waiting == 0 && !self.blocked.get() && self.goes_at_once() {
+        let cork = self.cork.get();
+        if waiting == 0 && !self.blocked.get() && matches!(cork, Cork::Off | Cork::Ready) {
+            if cork == Cork::Ready {
+                self.cork.set(Cork::Wrote);
+            }
             return self.send_now(data, content);
         }
         self.buffer.borrow_mut().push(data, content, 0);
         if self.blocked.get() {
             return self.buffer_grew();
         }
-        self.hold();
+        self.cork.set(Cork::Holding);
         if waiting + content.len() > CORK_LIMIT.min(self.endpoint.flow.high()) {
             self.flush_or_wait()?;
             return self.buffer_grew();
         }
         Ok(())
-    }
-
-    /// Whether a write is the first one in a call of the protocol, or in whatever else the
-    /// loop runs: a step of a task, a callback.
-    #[inline]
-    fn goes_at_once(&self) -> bool {
-        match self.cork.get() {
-            Cork::Ready => {
-                self.cork.set(Cork::Wrote);
-                true
-            }
-            Cork::Off => match self.endpoint.entry() {
-                Some(entry) => self.wrote_in.replace(entry) != entry,
-                None => true, // No end would come at which to send it.
-            },
-            Cork::Wrote | Cork::Holding => false,
-        }
-    }
-
-    /// Keeps what was written for the end of the call or of the entry.
-    #[inline]
-    fn hold(&self) {
-        if self.cork.replace(Cork::Holding) == Cork::Off
-            && let Some(event_loop) = self.endpoint.event_loop()
-        {
-            event_loop.hold(self);
-        }
-    }
-
-    /// The end of an entry of the loop's queue in which writes were held back.
-    pub fn send_held(&self) -> PyResult<()> {
-        if self.cork.replace(Cork::Off) != Cork::Holding {
-            return Ok(());
-        }
-        self.endpoint.in_context(|| self.flush_corked())
     }
 
     #[inline]
