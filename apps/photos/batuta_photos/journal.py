@@ -229,6 +229,8 @@ class Journal(Database):
                 f"INSERT OR IGNORE INTO placement VALUES (?, ?, '{Placement.WANTED}', NULL)",
                 [(sha, album)],
             ),
+            # It may have failed before because its album could not be told.
+            Statement("DELETE FROM job WHERE path = ? AND album = ''", [(os.fsencode(path),)]),
             self._job(run, path, album, stamp, sha, Job.PENDING, None, False),
         )
 

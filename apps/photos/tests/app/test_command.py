@@ -150,6 +150,7 @@ def test_interrupted_with_code_130_and_gone_on_with(
             summary = json.loads(out.splitlines()[-1])
             assert summary["done"] >= 50
             assert summary["pending"] > 0
+            assert summary["exit_code"] == 130
             # A create that was under way was seen through: nothing is uncertain.
             finished = await here.upload_command()
             assert finished.code == 0
