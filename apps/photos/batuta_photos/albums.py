@@ -62,23 +62,22 @@ class AlbumBook:
         """List what is there."""
         self._by_id = {album.id: album async for album in self._library.albums()}
 
-    async def check(self, title: str) -> bool:
-        """Whether an album that the journal knows is still there; forgets it otherwise.
+    async def check(self, title: str) -> None:
+        """Look whether the albums that the journal knows are still there; forget them otherwise.
 
         Without this, files that were put into an album deleted since would count as done.
         """
         if title in self._checked:
-            return True
+            return
         self._checked.add(title)
         for album_id in await self._journal.album_ids(title):
             if album_id in self._by_id:
                 continue
             album = await self._library.album(album_id)  # a list may lag behind
             if album is None:
-                await self._journal.forget_album(title)
-                return False
-            self._by_id[album_id] = album
-        return True
+                await self._journal.forget_album(title, album_id)
+            else:
+                self._by_id[album_id] = album
 
     def room(self, target: Target) -> int:
         return self._most - target.items
@@ -101,7 +100,7 @@ class AlbumBook:
         target = self._targets.pop(title, None)
         if target is not None:
             self._by_id.pop(target.id, None)
-        await self._journal.forget_album(title)
+            await self._journal.forget_album(title, target.id)
 
     async def _open(self, title: str) -> Target:
         ids = await self._journal.album_ids(title)
@@ -109,8 +108,8 @@ class AlbumBook:
             return await self._volume(title, 1)
         album = self._by_id.get(ids[-1]) or await self._library.album(ids[-1])
         if album is None:
-            await self._journal.forget_album(title)
-            return await self._volume(title, 1)
+            await self._journal.forget_album(title, ids[-1])
+            return await self._open(title)
         return Target(album.id, len(ids), album.items, album.url)
 
     def _named(self, title: str) -> Album | None:

@@ -6,15 +6,17 @@ import argparse
 import asyncio
 import json
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from rich.console import Console
 
 from batuta_photos.album_template import AlbumTemplate, clean_title
-from batuta_photos.credentials import TokenSource, choose_store, open_store
+from batuta_photos.credentials import TokenSource, choose_store, keep_choice, open_store
 from batuta_photos.errors import ApiError
 from batuta_photos.journal import Journal
 from batuta_photos.library import Library
@@ -156,6 +158,15 @@ async def _retry_failed(given: argparse.Namespace, console: Console) -> int:
     return await _carry_out(task, given, console)
 
 
+def _ask(words: str, ended: threading.Event) -> str:
+    """One line from the user; gives up soon after `ended`, so that Ctrl-C need not wait for it."""
+    print(words, end="", flush=True)
+    while not select.select([sys.stdin], [], [], 0.2)[0]:
+        if ended.is_set():
+            return ""
+    return sys.stdin.readline()
+
+
 async def _login(given: argparse.Namespace, console: Console) -> int:
     account, service = account_of(given), service_of(given)
     account.make()
@@ -178,9 +189,14 @@ async def _login(given: argparse.Namespace, console: Console) -> int:
             "After that the browser says that it cannot show a page: copy that page's address, "
             "which begins with http://127.0.0.1, and paste it here."
         )
-        await sign_in.with_paste(show, lambda: input("Address: "))
+        ended = threading.Event()
+        try:
+            await sign_in.with_paste(show, lambda: _ask("Address: ", ended))
+        finally:
+            ended.set()
     else:
         await sign_in.with_browser(show)
+    keep_choice(account, keyring=given.keyring)
     if given.client_secret is not None:
         handle = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -108,15 +108,18 @@ def open_store(account: Account) -> Store:
 
 
 def choose_store(account: Account, *, keyring: bool) -> Store:
-    """Where `login` is to put the sign-in; remembered beside it."""
+    """Where `login` is to put the sign-in. One that is there stays good until `keep_choice`."""
+    return KeyringStore(account.folder.name) if keyring else FileStore(account.token_file)
+
+
+def keep_choice(account: Account, *, keyring: bool) -> None:
+    """Remember where the new sign-in is, now that it is there."""
     mark = account.folder / "keyring"
     if keyring:
-        store: Store = KeyringStore(account.folder.name)
         mark.touch(mode=0o600)
         account.token_file.unlink(missing_ok=True)
-        return store
-    mark.unlink(missing_ok=True)
-    return FileStore(account.token_file)
+    else:
+        mark.unlink(missing_ok=True)
 
 
 class _Session(requests.Session):

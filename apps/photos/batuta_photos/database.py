@@ -175,7 +175,8 @@ class Database:
                     )
             await self._db.execute("COMMIT")
             self.commits += 1
-        except (sqlite3.Error, JournalFailed) as error:
+        except Exception as error:
+            # Whatever it is, such as a number that SQLite cannot hold: those who wait must hear it.
             failed = (
                 error
                 if isinstance(error, JournalFailed)

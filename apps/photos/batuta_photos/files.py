@@ -39,6 +39,14 @@ class Ended(Exception):
     """The run ends; a thread gives up reading."""
 
 
+def _signed(number: int) -> int:
+    """A number as the journal can hold it: in 64 bits with a sign.
+
+    Some filesystems give numbers to files that need all 64 bits, or times far away.
+    """
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
 @dataclass(frozen=True)
 class Stamp:
     """What `stat` says of a file's content."""
@@ -49,7 +57,7 @@ class Stamp:
 
     @classmethod
     def of(cls, found: os.stat_result) -> Stamp:
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+        return cls(found.st_size, _signed(found.st_mtime_ns), _signed(found.st_ino))
 
 
 @dataclass(frozen=True)

@@ -176,19 +176,24 @@ class Journal(Database):
             Statement("INSERT OR REPLACE INTO album VALUES (?, ?, ?)", [(title, volume, album_id)])
         )
 
-    async def forget_album(self, title: str) -> None:
-        """It is not there any more: everything that was in it is wanted in it again."""
+    async def forget_album(self, title: str, album_id: str) -> None:
+        """It is not there any more: everything that was in it is wanted under its title again.
+
+        Other albums of the title (its continuations) stay as they are.
+        """
+        key = (title, album_id)
         await self.write(
-            Statement("DELETE FROM album WHERE title = ?", [(title,)]),
-            Statement(
-                f"UPDATE placement SET state = '{Placement.WANTED}', album_id = NULL "
-                "WHERE album = ?",
-                [(title,)],
-            ),
+            Statement("DELETE FROM album WHERE title = ? AND id = ?", [key]),
             Statement(
                 f"UPDATE job SET state = '{Job.PENDING}' "
-                f"WHERE album = ? AND state = '{Job.DONE}' AND NOT deleted",
-                [(title,)],
+                f"WHERE album = ? AND state = '{Job.DONE}' AND NOT deleted "
+                "AND sha IN (SELECT sha FROM placement WHERE album = ? AND album_id = ?)",
+                [(title, *key)],
+            ),
+            Statement(
+                f"UPDATE placement SET state = '{Placement.WANTED}', album_id = NULL "
+                "WHERE album = ? AND album_id = ?",
+                [key],
             ),
         )
 
@@ -229,6 +234,8 @@ class Journal(Database):
                 f"INSERT OR IGNORE INTO placement VALUES (?, ?, '{Placement.WANTED}', NULL)",
                 [(sha, album)],
             ),
+            # It may have failed before because its album could not be told.
+            Statement("DELETE FROM job WHERE path = ? AND album = ''", [(os.fsencode(path),)]),
             self._job(run, path, album, stamp, sha, Job.PENDING, None, False),
         )
 

@@ -25,6 +25,7 @@ from batuta_photos.files import Changed, Disk, FileTrouble, Print, Stamp, Vanish
 from batuta_photos.journal import Journal
 from batuta_photos.library import Library
 from batuta_photos.pacing import WriteRate
+from batuta_photos.redact import redact
 from batuta_photos.rows import ContentRow, JobRow
 from batuta_photos.scan import Found
 from batuta_photos.sender import Sender
@@ -255,9 +256,15 @@ class Pipeline:
             work.joined += 1
             work.files += 1
             work.albums.setdefault(found.album, False)
+            self._note(work, found)
             return
         work = self._works[sha] = Work(sha, found.path, stamp, {found.album: False})
+        self._note(work, found)
         await self._route(work)
+
+    def _note(self, work: Work, found: Found) -> None:
+        if self._tally.wants_events:
+            work.waiting.append((found.path, found.album))
 
     async def _route(self, work: Work) -> None:
         """Where a content is to go on, by what the journal says of it."""
@@ -326,17 +333,18 @@ class Pipeline:
         while work.joined != joined:
             # Their jobs came to the journal after the statement that ended the others'.
             joined = work.joined
-            await self._journal.finish(work.sha, list(work.albums))
+            placed = [album for album, there in work.albums.items() if there]
+            await self._journal.finish(work.sha, placed)
         if work.missing():
             self.creator.place(work)
             return
         self._tally.end(Job.DONE, work.files)
         self._over(work)
-        if self._tally.wants_events:
-            for row in await self._journal.files_of(work.sha, Job.DONE, self._run):
-                self._tally.file(Job.DONE, row.path, row.album)
+        for path, album in work.waiting:
+            self._tally.file(Job.DONE, path, album)
 
     async def failed(self, work: Work, error: str, *, retryable: bool) -> None:
+        error = redact(error)  # the words of others: they go to lists and events
         joined = 0
         rows: list[JobRow] = []
         while work.joined != joined:
@@ -356,9 +364,13 @@ class Pipeline:
         """The file that a content was read from is not what it was: another one may have it."""
         if isinstance(trouble, Changed):
             state = Job.PENDING
+            # What went up may be of neither the old content nor the new one: another file with the
+            # old one must not go on in this session.
+            await self._journal.start_again([work.sha])
         else:
             state = Job.VANISHED if isinstance(trouble, Vanished) else Job.FAILED
         albums = await self._journal.path_lost(work.path, work.sha, state, str(trouble))
+        work.waiting = [(path, album) for path, album in work.waiting if path != work.path]
         for album in albums:
             work.files -= 1
             if state is Job.PENDING:

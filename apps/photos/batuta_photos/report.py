@@ -16,6 +16,7 @@ from batuta_photos.files import shown
 from batuta_photos.journal import Journal
 from batuta_photos.progress import duration, size
 from batuta_photos.quota import REQUESTS_PER_DAY, pacific_day, requests_for
+from batuta_photos.redact import redact
 from batuta_photos.rows import JobRow
 from batuta_photos.states import Job
 from batuta_photos.stops import QuotaReached, UsageError
@@ -82,7 +83,7 @@ def summary(run: Run) -> dict[str, Any]:
     if outcome.unreadable:
         found["unreadable_folders"] = [[shown(place), why] for place, why in outcome.unreadable]
     if outcome.stop is not None:
-        found["stopped"] = str(outcome.stop)
+        found["stopped"] = redact(str(outcome.stop))
         if isinstance(outcome.stop, QuotaReached):
             found["goes_on_at"] = outcome.stop.until.isoformat()
     return found
@@ -132,7 +133,8 @@ def print_outcome(run: Run, console: Console) -> None:
             highlight=False,
         )
     if outcome.stop is not None:
-        console.print(f"Stopped: {outcome.stop}", style="red", highlight=False, markup=False)
+        text = f"Stopped: {redact(str(outcome.stop))}"
+        console.print(text, style="red", highlight=False, markup=False)
 
 
 def _print_counts(run: Run, console: Console, up: str) -> None:

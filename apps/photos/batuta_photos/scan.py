@@ -79,22 +79,25 @@ class Listing:
                 self.unreadable.append((directory, error.strerror or str(error)))
                 continue
             with entries:
-                for entry in entries:
-                    below = os.path.relpath(entry.path, self.folder)
-                    if entry.is_dir(follow_symlinks=False):
-                        if self.selection.recursive and (
-                            self.selection.hidden or not entry.name.startswith(".")
-                        ):
-                            waiting.append(entry.path)
-                        continue
-                    if not selected(self.selection, below):
-                        self.left_out += 1
-                        continue
-                    if (item := self._look(entry, below)) is not None:
-                        batch.append(item)
-                    if len(batch) >= BATCH:
-                        yield batch
-                        batch = []
+                try:
+                    for entry in entries:
+                        below = os.path.relpath(entry.path, self.folder)
+                        if entry.is_dir(follow_symlinks=False):
+                            if self.selection.recursive and (
+                                self.selection.hidden or not entry.name.startswith(".")
+                            ):
+                                waiting.append(entry.path)
+                            continue
+                        if not selected(self.selection, below):
+                            self.left_out += 1
+                            continue
+                        if (item := self._look(entry, below)) is not None:
+                            batch.append(item)
+                        if len(batch) >= BATCH:
+                            yield batch
+                            batch = []
+                except OSError as error:  # in the middle of it
+                    self.unreadable.append((directory, error.strerror or str(error)))
         if batch:
             yield batch
 

@@ -124,7 +124,9 @@ class Sender:
                     if attempt < self._options.waits.tries:
                         continue  # the gate waits
                 elif error.verdict is not Verdict.RETRY:
-                    await self._owner.failed(work, str(error), retryable=False)
+                    # What is not allowed, or not there, now says nothing about the file.
+                    refused = error.verdict is Verdict.REFUSED
+                    await self._owner.failed(work, str(error), retryable=not refused)
                     return ""
             except (NoAnswer, Garbled, SessionLost) as error:
                 trouble = error

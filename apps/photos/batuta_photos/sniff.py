@@ -114,6 +114,10 @@ _COMMON = (
 # Two letters at the front are not much: these count only where the name says the same.
 _WEAK = {"image/bmp": {".bmp", ".dib"}, "image/x-icon": {".ico"}}
 
+# Sound comes in the containers of videos, and is not taken.
+_SOUND = {".m4a", ".m4b", ".mka", ".oga", ".ogg", ".opus", ".wav", ".wma"}
+_SOUND_BRANDS = (b"ftypM4A", b"ftypM4B", b"ftypM4P")
+
 
 @dataclass(frozen=True)
 class Media:
@@ -138,6 +142,8 @@ def sniff(head: bytes, path: str) -> Media | None:
         if head.startswith(signature, place):
             return Media(common)
     extension = os.path.splitext(path)[1].lower()
+    if extension in _SOUND or head[8:12] == b"WAVE" or head[4:11] in _SOUND_BRANDS:
+        return None
     try:
         found = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
@@ -150,6 +156,8 @@ def sniff(head: bytes, path: str) -> Media | None:
             mime = _RAW[extension]
         if mime is not None and extension in _WEAK.get(mime, {extension}):
             return Media(mime)
+    if head[4:12] in (b"ftypmif1", b"ftypmsf1"):  # HEIF without the name of its coding
+        return Media("image/heif")
     if head[4:8] == b"ftyp":  # an ISO media file of a brand that puremagic does not list
         return Media("image/x-canon-cr3" if head[8:12] == b"crx " else "video/mp4")
     for first, step in ((0, 188), (4, 192)):  # transport streams: a sync byte in each packet

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from batuta_photos.album_template import AlbumTemplate
 from batuta_photos.files import Disk, Stamp
 from batuta_photos.journal import Journal
+from batuta_photos.rows import JobRow
 from batuta_photos.scan import Found, Listing, selected
 from batuta_photos.settings import Selection
 from batuta_photos.states import Job
 from batuta_photos.stops import Stop, UsageError
 
+log = logging.getLogger(__name__)
 PAGE = 256
+NO_ALBUM = ""  # stands for the album of a file whose album cannot be told; no title is empty
 
 
 class Titles:
@@ -29,9 +33,10 @@ class Titles:
             return Found(path, self._album, stamp, error)
         try:
             return Found(path, self._template.title(path, below), stamp, error)
-        except (UsageError, OSError) as trouble:
-            # Its album cannot be told; it must appear among the failed ones all the same.
-            return Found(path, self._album or "(no album)", None, error or str(trouble))
+        except (UsageError, OSError, ValueError, OverflowError) as trouble:
+            # Its album cannot be told (a date in the year 30,000 is a ValueError); it must appear
+            # among the failed ones all the same.
+            return Found(path, NO_ALBUM, None, error or str(trouble))
 
 
 async def from_folder(
@@ -70,16 +75,29 @@ def _looked_at(path: str, album: str) -> Found:
 
 
 async def failed_before(journal: Journal, disk: Disk, run: int) -> AsyncIterator[Sequence[Found]]:
-    """The files that failed in runs before `run` and have not come up since."""
+    """The files that failed in runs before `run` and have not come up since.
+
+    Those that such a run had begun with when it ended, or this one when the quota did, are theirs,
+    too: such a run has no folder.
+    """
     last: tuple[str, str] | None = None
-    where = "state = ? AND run < ?"
-    while page := await journal.page(where, (Job.FAILED, run), last, PAGE):
+    where = (
+        "(state = ? AND run < ?) OR "
+        "(state = ? AND run <= ? AND run IN (SELECT id FROM run WHERE folder = x''))"
+    )
+    parameters = (Job.FAILED, run, Job.PENDING, run)
+    while page := await journal.page(where, parameters, last, PAGE):
         last = (page[-1].path, page[-1].album)
 
-        def look(rows: Sequence[tuple[str, str]]) -> list[Found]:
-            return [_looked_at(path, album) for path, album in rows]
+        def look(rows: Sequence[JobRow]) -> list[Found]:
+            return [
+                _looked_at(row.path, row.album)
+                if row.album
+                else Found(row.path, NO_ALBUM, None, row.error or "")
+                for row in rows
+            ]
 
-        yield await disk.run(look, [(row.path, row.album) for row in page])
+        yield await disk.run(look, page)
 
 
 SETTLED = 2.0  # seconds without a change after which a file counts as written
@@ -99,12 +117,30 @@ class FolderWatch:
         self._changed: dict[str, float] = {}  # path: when it last changed
         self._news = asyncio.Event()
         self._failure: Stop | None = None
+        self._missed = False  # changes since the last watch ended
         self.waiting = False
         self.on_wait: Callable[[], None] = lambda: None
         self.ready = asyncio.Event()
 
     async def observe(self) -> None:
         """Note what changes; until cancelled."""
+        failure: Exception | None = None
+        while failure is None:
+            try:
+                await self._observe()
+            except* RuntimeError as errors:
+                # One name that is no UTF-8 ends it: watch anew, and look at everything then.
+                log.info("the watch has ended: %s", errors.exceptions[0])
+                self._missed = self.ready.is_set()
+                failure = None if self._missed else errors.exceptions[0]
+            except* Exception as errors:  # such as no more watches for this user
+                failure = errors.exceptions[0]
+            await asyncio.sleep(0 if failure else SETTLED)
+        self._failure = Stop(f"the folder cannot be watched: {failure}")
+        self.ready.set()
+        self._news.set()
+
+    async def _observe(self) -> None:
         from watchfiles import Change, awatch
 
         loop = asyncio.get_running_loop()
@@ -117,19 +153,18 @@ class FolderWatch:
             yield_on_timeout=True,  # the first one says that the watch stands
             ignore_permission_denied=True,
         )
-        try:
-            async for group in changes:
-                self.ready.set()
-                for change, path in group:
-                    if change is Change.deleted:
-                        self._changed.pop(path, None)
-                    else:
-                        self._changed[path] = loop.time()
-                        self._news.set()
-        except (OSError, RuntimeError) as error:  # such as no more watches for this user
-            self._failure = Stop(f"the folder cannot be watched: {error}")
+        async for group in changes:
             self.ready.set()
-            self._news.set()
+            if self._missed:
+                self._missed = False
+                self._changed[self._folder] = loop.time()
+                self._news.set()
+            for change, path in group:
+                if change is Change.deleted:
+                    self._changed.pop(path, None)
+                else:
+                    self._changed[path] = loop.time()
+                    self._news.set()
 
     async def batches(self) -> AsyncIterator[Sequence[Found]]:
         """Files that were left alone for a moment; without end."""
@@ -161,7 +196,7 @@ class FolderWatch:
                 below = os.path.relpath(path, self._folder)
                 for batch in Listing(path, self._selection).batches():
                     for inner, name, stamp, error in batch:
-                        name = f"{below}/{name}"
+                        name = os.path.normpath(f"{below}/{name}")
                         if selected(self._selection, name):
                             found.append(self._titles.found(inner, name, stamp, error))
                 continue

@@ -20,6 +20,7 @@ from batuta_photos.journal import Journal
 from batuta_photos.library import Library
 from batuta_photos.pipeline import Pipeline
 from batuta_photos.quota import Usage, pacific_day
+from batuta_photos.redact import redact
 from batuta_photos.scan import Found
 from batuta_photos.settings import Account, RunOptions, Selection, Service
 from batuta_photos.sources import FolderWatch, Titles, failed_before, from_folder
@@ -57,17 +58,21 @@ class Outcome:
         counts: files by state, those of earlier runs that were met again included.
         unreadable: folders that could not be listed, with the reason.
         stop: why the run ended before its work was done, if it did.
+        interrupted: it was cancelled, as by Ctrl-C.
     """
 
     run: int = 0
     counts: dict[Job, int] = field(default_factory=dict)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     stop: Stop | None = None
+    interrupted: bool = False
     most_at_once: int = 0
     requests: int = 0
 
     @property
     def exit_code(self) -> Exit:
+        if self.interrupted:
+            return Exit.INTERRUPTED
         if self.stop is not None:
             return self.stop.code
         failed = self.counts.get(Job.FAILED, 0) + self.counts.get(Job.PENDING, 0)
@@ -107,10 +112,13 @@ class Run:
                 end = "finished"
             except Stop as stop:
                 self.outcome.stop = stop
-                end = str(stop)
+                end = redact(str(stop))
             except ApiError as error:  # of a request that concerns no single file
                 self.outcome.stop = Stop(str(error))
-                end = str(error)
+                end = redact(str(error))
+            except asyncio.CancelledError:
+                self.outcome.interrupted = True
+                raise
             finally:
                 self.outcome.counts = await journal.counts(run)
                 if self.pipeline is not None:
@@ -141,14 +149,14 @@ class Run:
         while True:
             try:
                 await self._pass(journal, disk, wire, run)
+                if options.delete_after_verified and not options.dry_run:
+                    await delete_verified(journal, Library(wire), disk, run, self.tally)
                 break
             except QuotaReached as quota:
                 if not options.wait_for_quota:
                     raise
                 await self._wait_for_quota(wire, quota)
                 self.tally.begin_again()
-        if options.delete_after_verified and not options.dry_run:
-            await delete_verified(journal, Library(wire), disk, run, self.tally)
 
     async def _pass(self, journal: Journal, disk: Disk, wire: Wire, run: int) -> None:
         """Everything once; what was done before costs a look."""

@@ -203,6 +203,7 @@ class Uploader:
                     raise SessionLost(str(error)) from error
                 raise
             if last:
+                file.check()  # it may have changed while these bytes were read once more
                 return _token(reply)
             offset = end
             await self._journal.session_at(row.sha, offset)

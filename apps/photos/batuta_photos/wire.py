@@ -167,9 +167,12 @@ class Wire:
         if verdict is Verdict.SLOW_DOWN:
             if not self.gate.closed_for:
                 self._refusals += 1
-            wait = error.retry_after
-            if wait is None:
-                wait = self.waits.jittered(self.waits.after_429, max(1, self._refusals))
+            refusals = max(1, self._refusals)
+            if error.retry_after is None:
+                wait = self.waits.jittered(self.waits.after_429, refusals)
+            else:  # "0" must not use up all tries within a second
+                least = self.waits.jittered(self.waits.after_5xx, refusals)
+                wait = max(error.retry_after, least)
             self.gate.close(wait)
             self.on_wait(wait, error.message)
             log.info("429, waiting %.1f s: %s", wait, error.message)

@@ -16,6 +16,7 @@ class Work:
         albums: the albums it is to be in, and whether it is known to be.
         joined: counts files that have joined; who ends the work looks whether it has changed.
         files: how many of them still wait for it.
+        waiting: which ones, with their albums; only if somebody wants to hear of single files.
         created: the item exists.
         uncertain: a request that may have made the item was not answered.
         token: the upload token, once its bytes are up.
@@ -34,6 +35,7 @@ class Work:
     name: str = ""
     joined: int = 1
     files: int = 1
+    waiting: list[tuple[str, str]] = field(default_factory=list)
     created: bool = False
     uncertain: bool = False
     token: str = ""

@@ -198,3 +198,26 @@ def test_a_title_that_cannot_be_is_refused(title: str) -> None:
 
 def test_a_title_is_kept_in_one_form() -> None:
     assert clean_title("  Cafe\u0301 \n am  See ") == "Café am See"
+
+
+@pytest.mark.parametrize("volume", [1, 2, 3])
+def test_of_an_album_and_its_continuations_only_the_deleted_one_is_filled_again(
+    tmp_path: Path, volume: int
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path, limits=Limits(album_items=30)) as here:
+            here.pictures(70)
+            await here.up(album_items=30)
+            library = here.fake.library
+            (album,) = library.albums_named(ALBUM if volume == 1 else f"{ALBUM} ({volume})")
+            library.remove(album, library.items_in(album))
+            del library._albums[album.id]
+            await here.up(album_items=30)
+            inside = [item for album in library.albums for item in album.item_ids]
+            assert len(inside) == 70
+            assert len(set(inside)) == 70
+            run = await here.upload(album_items=30)
+            assert run.tally.unchanged == 70
+            assert run.usage.of_run == 1
+
+    on_batuta(main())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batuta_photos.options import parser
+from batuta_photos.states import Job
 from fake_google_photos import At, Fault, FaultPlan, Kind
 from test_items import refuse
 from world import ALBUM, PHOTOS, QUICK_WORDS, on_batuta, world
@@ -150,6 +153,7 @@ def test_interrupted_with_code_130_and_gone_on_with(
             summary = json.loads(out.splitlines()[-1])
             assert summary["done"] >= 50
             assert summary["pending"] > 0
+            assert summary["exit_code"] == 130
             # A create that was under way was seen through: nothing is uncertain.
             finished = await here.upload_command()
             assert finished.code == 0
@@ -209,6 +213,21 @@ def test_files_of_folders_that_cannot_be_listed_are_told_of(tmp_path: Path) -> N
             run = await here.upload()
             assert run.outcome.exit_code == 1
             assert run.outcome.unreadable == [(str(here.folder / "closed"), "Permission denied")]
+
+            class Broken(contextlib.nullcontext[None]):
+                def __iter__(self) -> Iterator[object]:
+                    with real(here.folder / "closed") as found:
+                        yield next(found)
+                    raise OSError(5, "Input/output error")
+
+            def damaged(path: object) -> object:
+                return Broken() if str(path).endswith("closed") else real(path)
+
+            monkeypatch.setattr(os, "scandir", damaged)
+            run = await here.upload()
+            assert run.outcome.exit_code == 1
+            assert run.outcome.unreadable == [(str(here.folder / "closed"), "Input/output error")]
+            assert run.outcome.counts == {Job.DONE: 3}
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         on_batuta(main(monkeypatch))

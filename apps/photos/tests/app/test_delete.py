@@ -13,7 +13,7 @@ from batuta_photos.files import Disk, FileTrouble, Stamp
 from batuta_photos.library import Library
 from batuta_photos.stops import Exit
 from batuta_photos.verified_delete import delete_if_same
-from fake_google_photos import At, Fault, FaultPlan, Kind
+from fake_google_photos import At, Fault, FaultPlan, Kind, Quota
 from test_items import refuse
 from world import on_batuta, sha, world
 
@@ -131,3 +131,24 @@ def test_unlinking_looks_once_more(tmp_path: Path) -> None:
         disk.close()
 
     asyncio.run(main())
+
+
+def test_a_quota_that_ends_while_items_are_confirmed_is_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path / "measured") as here:
+            here.pictures(3)
+            await here.up()
+            used = here.fake.meter.used_in_all()
+        async with world(tmp_path / "used up", quota=Quota(requests_per_day=used)) as here:
+            paths = here.pictures(3)
+            running = asyncio.ensure_future(here.upload(quota_check=0.1, **DELETE))
+            while here.fake.meter.used_in_all() < used:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            assert all(path.exists() for path in paths)
+            here.fake.advance_to_next_day()
+            run = await running
+            assert run.outcome.exit_code is Exit.ALL_UP
+            assert run.tally.deleted == 3
+
+    on_batuta(main())

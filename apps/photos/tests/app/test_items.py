@@ -10,16 +10,25 @@ from typing import Any, Literal
 
 import pytest
 
+from batuta_photos.errors import ApiError
+from batuta_photos.files import Stamp
 from batuta_photos.journal import Journal
+from batuta_photos.redact import HIDDEN
 from batuta_photos.report import failed_rows
 from batuta_photos.rows import JobRow
+from batuta_photos.scan import Found
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit
-from fake_google_photos import At, Fault, FaultPlan, Kind
+from batuta_photos.tally import Tally
+from batuta_photos.upload import Run
+from batuta_photos.uploads import Uploader
+from fake_google_photos import At, Fault, FaultPlan, Kind, Quota
 from fake_google_photos.media_items import FAILED
 from world import QUICK, World, on_batuta, sha, world
 
 SLOW = replace(QUICK, after_5xx=30.0)  # long enough to be interrupted
+ONE_TRY = replace(QUICK, tries=1)
+QUOTA = Quota(requests_per_day=9)
 
 
 async def failed(here: World) -> AsyncIterator[JobRow]:
@@ -179,6 +188,107 @@ def test_a_service_that_does_not_answer_fails_no_file(tmp_path: Path) -> None:
             here.fake.base_url = address
             again = await here.up()
             assert again.counts == {Job.DONE: 5}
+            here.assert_all_up(paths)
+
+    on_batuta(main())
+
+
+def test_a_file_that_joins_at_the_end_is_not_done_before_it_is_in_its_album(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks of the one who ends a content, a file with it comes for another album."""
+    finish = Journal.finish
+    too_early: list[int] = []
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            (path,) = here.pictures(1)
+            await here.up()
+            for name in ("again.jpg", "other.jpg"):
+                (here.folder / name).write_bytes(path.read_bytes())
+            run = Run(here.task(), Tally())
+            other = str(here.root / "late.jpg")
+
+            async def finish_and_join(self: Journal, content: bytes, albums: Any) -> None:
+                await finish(self, content, albums)
+                if not too_early:
+                    too_early.append(0)
+                    assert run.pipeline is not None
+                    stamp = Stamp.of(path.stat())
+                    await run.pipeline._join(Found(other, "Other", stamp), content, stamp)
+                found = await self.query(
+                    "SELECT count(*) FROM job JOIN placement USING (sha, album) "
+                    "WHERE job.state = 'done' AND placement.state <> 'placed'"
+                )
+                too_early.append(found[0][0])
+
+            monkeypatch.setattr(Journal, "finish", finish_and_join)
+            await run.execute()
+            assert run.outcome.exit_code is Exit.ALL_UP
+            assert len(too_early) > 2
+            assert not any(too_early)
+            assert here.hashes_in("Other") == [sha(path)]
+
+    on_batuta(main())
+
+
+def test_each_file_is_told_of_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            paths = here.pictures(2)
+            for number in range(6):
+                (here.folder / f"copy-{number}.jpg").write_bytes(paths[0].read_bytes())
+            finished = await here.upload_command("--one-by-one")
+            assert finished.code == 0
+            told = [event["path"] for event in finished.events if event["event"] == "file"]
+            assert sorted(told) == sorted(map(str, here.folder.iterdir()))
+
+    on_batuta(main())
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_retry_that_the_quota_stopped_is_gone_on_with(tmp_path: Path, wait: bool) -> None:
+    listed = [At(Kind.UPLOAD_RAW, n, Fault.HTML_ERROR) for n in range(1, 4)]
+
+    async def main() -> None:
+        async with world(tmp_path, faults=FaultPlan(listed=listed), quota=QUOTA) as here:
+            paths = here.pictures(3)
+            first = await here.upload(waits=ONE_TRY, concurrency=1)
+            assert first.outcome.counts == {Job.FAILED: 3}
+            if wait:
+                running = asyncio.ensure_future(here.upload(retry_failed=True, quota_check=0.1))
+                while here.fake.meter.used_in_all() < QUOTA.requests_per_day:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.3)
+                here.fake.advance_to_next_day()
+                run = await running
+            else:
+                run = await here.upload(retry_failed=True, wait_for_quota=False)
+                assert run.outcome.exit_code is Exit.QUOTA
+                here.fake.advance_to_next_day()
+                run = await here.upload(retry_failed=True)
+            assert run.outcome.exit_code is Exit.ALL_UP
+            here.assert_all_up(paths)
+
+    on_batuta(main())
+
+
+def test_what_is_not_allowed_for_now_is_tried_again_and_shows_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: Any) -> str:
+        raise ApiError(403, "not allowed with ya29.a-secret", "PERMISSION_DENIED")
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            paths = here.pictures(2)
+            with monkeypatch.context() as patch:
+                patch.setattr(Uploader, "raw", refused)
+                run = await here.upload()
+            assert run.outcome.counts == {Job.FAILED: 2}
+            for row in [row async for row in failed(here)]:
+                assert row.error == f"403 PERMISSION_DENIED: not allowed with {HIDDEN}"
+            await here.up()
             here.assert_all_up(paths)
 
     on_batuta(main())

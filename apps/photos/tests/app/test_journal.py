@@ -133,3 +133,35 @@ def test_paths_of_any_bytes_are_kept(tmp_path: Path) -> None:
             assert [row.path for row in await journal.page("1", (), None, 5)] == [path]
 
     on_batuta(main())
+
+
+def test_a_value_that_the_journal_cannot_hold_lets_nobody_wait_for_ever(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Journal(tmp_path / "j") as journal:
+            statement = Statement("INSERT INTO usage VALUES ('day', ?)", [(1 << 64,)])
+            async with asyncio.timeout(5):
+                with pytest.raises(JournalFailed, match="too large"):
+                    await journal.write(statement)
+
+    on_batuta(main())
+
+
+def test_files_with_numbers_of_64_bits_and_odd_times_are_kept(tmp_path: Path) -> None:
+    """Some filesystems number their files by hashes of 64 bits."""
+    plain = os.stat(tmp_path)
+    stamps = []
+    for inode, mtime_ns in ((1 << 64) - 5, 1), (1 << 63, 10**22), (7, -(10**9)):
+        values = [*plain][:10]
+        values[1] = inode
+        stamps.append(Stamp.of(os.stat_result(values, {"st_mtime_ns": mtime_ns})))
+    assert len(set(stamps)) == 3
+    assert stamps[2] == Stamp(plain.st_size, -(10**9), 7)
+
+    async def main() -> None:
+        async with Journal(tmp_path / "j") as journal:
+            for stamp in stamps:
+                await journal.take_in(1, "/a", "A", stamp, SHA, ("image/jpeg", "x"))
+                (row,) = (await journal.known(["/a"]))["/a"]
+                assert row.stamp == stamp
+
+    on_batuta(main())

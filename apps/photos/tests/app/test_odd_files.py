@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import datetime
 from pathlib import Path
 
+import pytest
+
+from batuta_photos.album_template import AlbumTemplate
 from batuta_photos.journal import Journal
 from batuta_photos.report import failed_rows
+from batuta_photos.sniff import Media, sniff
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit
 from fake_google_photos.samples import samples, write_odd_files
@@ -186,5 +191,63 @@ def test_what_is_taken_can_be_chosen(tmp_path: Path) -> None:
             assert len(here.fake.library.items) == 16
             await here.up(selection=Selection(hidden=True))
             assert len(here.fake.library.items) == 24
+
+    on_batuta(main())
+
+
+def test_sound_in_a_container_of_videos_is_left_out() -> None:
+    riff = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0" + bytes(64)
+    isom = b"\0\0\0\x20ftyp%s\0\0\0\0mp42isom" + bytes(64)
+    asf = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C") + bytes(64)
+    for head, name in (
+        (riff, "a.wav"),
+        (riff, "a"),
+        (isom % b"M4A ", "a.m4a"),
+        (isom % b"M4B ", "a"),
+        (isom % b"mp42", "a.m4a"),
+        (b"OggS\0\2" + bytes(64), "a.opus"),
+        (asf, "a.wma"),
+    ):
+        assert sniff(head, name) is None, name
+    assert sniff(asf, "a.wmv") == Media("video/x-ms-wmv")
+    assert sniff(isom % b"mp42", "a.mp4") == Media("video/mp4")
+    assert sniff(isom % b"mif1", "a.heic") == Media("image/heif")
+
+
+def test_a_file_whose_album_cannot_be_told_is_put_into_none(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            deep = here.folder / ("x" * 200) / ("y" * 200) / ("z" * 200)
+            (path,) = here.pictures(1, folder=deep)
+            run = await here.upload(template="{path}")
+            assert run.outcome.counts == {Job.FAILED: 1}
+            again = await here.upload(retry_failed=True)
+            assert again.outcome.counts == {Job.FAILED: 1}
+            assert "500 characters" in (await reasons(here))[path.name]
+            assert not list(here.fake.library.albums)
+            await here.up(template="{folder}")
+            assert await reasons(here) == {}
+
+    on_batuta(main())
+
+
+def test_a_date_that_no_calendar_has_fails_one_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    date_of = AlbumTemplate.title
+
+    def title(self: AlbumTemplate, path: str, below: str) -> str:
+        if path.endswith("far.gif"):
+            datetime.fromtimestamp(1e13)
+        return date_of(self, path, below)
+
+    monkeypatch.setattr(AlbumTemplate, "title", title)
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            here.pictures(2)
+            (here.folder / "far.gif").write_bytes(b"GIF89a" + bytes(100))
+            run = await here.upload(template="{year}")
+            assert run.outcome.counts == {Job.DONE: 2, Job.FAILED: 1}
 
     on_batuta(main())

@@ -6,8 +6,13 @@ import asyncio
 import time
 from pathlib import Path
 
+from batuta_photos.credentials import FileStore, TokenSource
+from batuta_photos.errors import ApiError
 from batuta_photos.pacing import AdaptiveLimit, Gate, Waits, WriteRate
+from batuta_photos.quota import Usage
+from batuta_photos.settings import Service
 from batuta_photos.states import Job
+from batuta_photos.wire import Wire
 from fake_google_photos import At, Fault, FaultPlan, Kind, Quota
 from world import on_batuta, world
 
@@ -187,3 +192,14 @@ def test_writes_of_a_minute_are_counted() -> None:
         fourth.cancel()
 
     on_batuta(main())
+
+
+def test_no_wait_that_a_service_asks_for_is_shorter_than_that_after_an_error() -> None:
+    waits = Waits()
+    wire = Wire(Service(), TokenSource(FileStore(Path("nowhere"))), Usage(), waits, 60)
+    wire._consider(ApiError(429, "too many", retry_after=0.0))
+    assert 0.9 < wire.gate.closed_for < 2
+    wire._consider(ApiError(429, "too many", retry_after=5.0))
+    assert 4.9 < wire.gate.closed_for < 5.1
+    wire._consider(ApiError(429, "too many"))
+    assert wire.gate.closed_for > 29.9

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batuta_photos.files import OpenFile
 from fake_google_photos import At, Fault, FaultPlan, Kind
 from fake_google_photos.samples import write_video
 from test_memory import MOST, peak
@@ -116,5 +118,37 @@ def test_a_video_that_changes_under_way_is_sent_as_it_is_then(tmp_path: Path) ->
             await running
             assert sha(path) != old
             here.assert_all_up([path])
+
+    on_batuta(main())
+
+
+@pytest.mark.parametrize("chunk", [8 * MIB, MIB])
+def test_a_change_while_the_last_bytes_are_sent_is_seen(
+    tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes are hashed, then read once more to be sent: what is neither the old nor the new
+    content becomes no item, and no other file with the old content is taken for up by it."""
+    read = OpenFile.read
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            path = video(here, 4 * MIB)
+            twin = here.folder / "twin.mp4"
+            twin.write_bytes(path.read_bytes())
+            edited: list[Path] = []
+
+            async def edit_and_read(self: OpenFile, offset: int, size: int) -> bytes:
+                if offset == 3 * MIB and not edited:
+                    edited.append(Path(os.readlink(f"/proc/self/fd/{self._descriptor}")))
+                    with edited[0].open("r+b") as file:
+                        file.seek(offset + 5000)
+                        file.write(b"cut anew")
+                return await read(self, offset, size)
+
+            monkeypatch.setattr(OpenFile, "read", edit_and_read)
+            await here.up(resumable_from=MIB, chunk=chunk)
+            assert edited
+            assert sha(path) != sha(twin)
+            here.assert_all_up([path, twin])
 
     on_batuta(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import stat
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from batuta_photos.redact import HIDDEN, redact, remember
 from batuta_photos.sign_in import SignIn, read_client
 from batuta_photos.stops import Exit, SignInNeeded, UsageError
 from fake_google_photos import At, Fault, FaultPlan, Kind
-from world import World, on_batuta, world
+from world import World, kill, on_batuta, world
 
 
 def client_file(here: World) -> Path:
@@ -247,17 +248,46 @@ def test_the_keyring_keeps_a_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyP
     before = keyring.get_keyring()
     keyring.set_keyring(Memory())  # type: ignore[no-untyped-call]
     try:
-        from batuta_photos.credentials import choose_store, open_store
+        from batuta_photos.credentials import choose_store, keep_choice, open_store
         from batuta_photos.settings import Account
 
         account = Account(tmp_path / "someone")
         account.make()
         account.token_file.write_text("old")
-        choose_store(account, keyring=True).save("secret")
+        store = choose_store(account, keyring=True)
+        assert open_store(account).load() == "old"  # until there is a new one
+        store.save("secret")
+        keep_choice(account, keyring=True)
         assert not account.token_file.exists()
         assert isinstance(open_store(account), KeyringStore)
         assert open_store(account).load() == "secret"
-        choose_store(account, keyring=False).save("in a file")
+        store = choose_store(account, keyring=False)
+        assert open_store(account).load() == "secret"
+        store.save("in a file")
+        keep_choice(account, keyring=False)
         assert open_store(account).load() == "in a file"
     finally:
         keyring.set_keyring(before)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "batuta"])
+def test_ctrl_c_ends_a_login_that_waits_for_the_address(tmp_path: Path, loop: str) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            words = ("--client-secret", str(client_file(here)), "--no-browser", "--loop", loop)
+            process = await here.start("login", *words, stdin=asyncio.subprocess.PIPE)
+            assert process.stdout is not None
+            await process.stdout.readuntil(b"Address: ")
+            process.send_signal(signal.SIGINT)
+            try:
+                async with asyncio.timeout(5):
+                    await process.wait()
+            finally:
+                await kill(process)
+            assert process.returncode == 130
+            # Nothing to read at all is an answer, too.
+            nothing = await here.command("login", *words)
+            assert nothing.code == 3
+            assert "Traceback" not in nothing.err
+
+    on_batuta(main())

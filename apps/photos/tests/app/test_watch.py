@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -47,5 +48,38 @@ def test_a_watched_folder(tmp_path: Path, loop: str) -> None:
             everything = [*first, *late, slow, *(here.folder / "moved" / p.name for p in moved)]
             here.assert_all_up(everything)
             assert here.fake.library.uploads[sha(slow)] == 1
+
+    on_batuta(main())
+
+
+def test_a_name_that_is_no_utf_8_makes_a_watch_miss_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            paths = here.pictures(2)
+            process = await here.start(
+                "upload", str(here.folder), ALBUM, "--watch", "--json", *QUICK_WORDS
+            )
+
+            async def arrived(count: int) -> None:
+                async with asyncio.timeout(20):
+                    while len(here.fake.library.items) < count:
+                        assert process.returncode is None
+                        await asyncio.sleep(0.05)
+
+            await arrived(2)
+            odd, with_it, after = samples(3, seed=1)
+            odd_path = here.folder / os.fsdecode(b"caf\xe9.jpg")
+            odd_path.write_bytes(odd.data)
+            (here.folder / "with it.jpg").write_bytes(with_it.data)
+            await asyncio.sleep(0.5)  # nobody watches now
+            (here.folder / "after.jpg").write_bytes(after.data)
+            await arrived(5)
+            paths += [odd_path, here.folder / "with it.jpg", here.folder / "after.jpg"]
+            paths += here.pictures(1, seed=2, folder=here.folder / "later")
+            await arrived(6)
+            process.send_signal(signal.SIGINT)
+            await process.communicate()
+            assert process.returncode == 130
+            here.assert_all_up(paths)
 
     on_batuta(main())

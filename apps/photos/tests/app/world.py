@@ -147,7 +147,9 @@ class World:
         assert run.outcome.exit_code == 0, run.outcome
         return run.outcome
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
+    async def start(
+        self, *words: str, stdin: int = asyncio.subprocess.DEVNULL
+    ) -> asyncio.subprocess.Process:
         """The command, running."""
         environment = {
             **os.environ,
@@ -165,7 +167,7 @@ class World:
             "-m",
             "batuta_photos",
             *words,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environment,
