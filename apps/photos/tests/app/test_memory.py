@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 from world import ALBUM, QUICK_WORDS, World, on_batuta, world
 
 MOST = 200 << 20  # bytes
+# What the collector has not come to yet counts as well, and 3.14 collects in small steps: there
+# asyncio's own loop grew by 23 MiB. A path kept for each file would be more than either.
+GROWTH = (80 if sys.version_info[:2] == (3, 14) else 40) << 20
 
 
 def high_water_mark(pid: int) -> int:
@@ -78,8 +82,6 @@ def test_memory_is_flat_for_100_000_files(tmp_path: Path) -> None:
             assert summary["requests"] == 1
         print(f"{few >> 20} {many >> 20} {again >> 20} MiB")
         assert max(few, many, again) < MOST
-        # What the collector has not come to yet counts as well: 23 MiB on asyncio's own loop with
-        # Python 3.14, which collects in small steps. Keeping a path for each file would be more.
-        assert many < few + (80 << 20)
+        assert many < few + GROWTH
 
     on_batuta(main())
