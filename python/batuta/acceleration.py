@@ -132,6 +132,7 @@ def hold() -> None:
         _holders += 1
         if _holders > 1:
             return
+        _batuta._coalesce_by_default(True)
         for module, name in _places():
             value = vars(module)[name]
             if value is _REPLACEMENTS[name]:
@@ -147,6 +148,7 @@ def release() -> None:
         _holders -= 1
         if _holders:
             return
+        _batuta._coalesce_by_default(False)
         for module, name in _places():
             ours = vars(module)[name] is _REPLACEMENTS[name]
             if ours and (module.__name__, name) not in _kept:

@@ -85,6 +85,11 @@ fn fill(module: &Obj) -> PyResult<()> {
     streams::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;
     add(module, c"__build__", &Obj::str(env!("BATUTA_BUILD"))?)?;
+    fill_functions(module)
+}
+
+/// What `python/batuta` calls.
+fn fill_functions(module: &Obj) -> PyResult<()> {
     #[cfg(not(Py_3_14))]
     add_function(
         module,
@@ -107,6 +112,25 @@ fn fill(module: &Obj) -> PyResult<()> {
         c"_set_task_stand_in",
         c"Say which class, when called, makes a Task; once.",
         set_task_stand_in,
+    )?;
+    add_function(
+        module,
+        c"_coalesce_by_default",
+        c"Switch coalesce_writes of new loops on or off.",
+        |args: &Args<'_>| {
+            let [coalesce] = args.exactly("_coalesce_by_default")?;
+            event_loop::NativeLoop::coalesce_by_default(coalesce.is_true()?);
+            Ok(Obj::none())
+        },
+    )?;
+    add_function(
+        module,
+        c"_send_held_writes",
+        c"Send what the loop of this thread holds back: before a fork.",
+        |_| {
+            event_loop::NativeLoop::send_held_here()?;
+            Ok(Obj::none())
+        },
     )?;
     add_function(
         module,

@@ -16,6 +16,7 @@
 mod c_task;
 mod entry;
 mod fds;
+mod held;
 mod originals;
 mod ready;
 mod report;
@@ -45,6 +46,7 @@ use crate::transport::{
 
 use entry::Entry;
 pub use fds::{Owner, Side};
+use held::Held;
 use originals::Originals;
 pub use originals::Past;
 pub use ready::{Due, Ready};
@@ -73,6 +75,8 @@ pub struct NativeLoop {
     pub debug: Cell<bool>,
     /// Counts the turns.
     pub turn: Cell<u64>,
+    /// Who sends at the end of the turn.
+    held: Held,
     /// Whether the last `sock_recv` brought much, so that the next one may.
     pub large_sock_reads: Cell<bool>,
     io: RefCell<Option<Rc<Io>>>,
@@ -112,6 +116,7 @@ impl NativeLoop {
             registry: RefCell::default(),
             debug: Cell::new(false),
             turn: Cell::new(0),
+            held: Held::new(),
             large_sock_reads: Cell::new(false),
             io: RefCell::new(None),
             events: Cell::default(),
@@ -180,6 +185,7 @@ impl NativeLoop {
         let owners = self.registry.borrow_mut().take();
         let io = self.io.borrow_mut().take();
         self.current_handle.set(None);
+        self.held.clear();
         drop((ready, timers, owners, io));
     }
 
@@ -235,6 +241,7 @@ impl NativeType for NativeLoop {
         if let Ok(registry) = self.registry.try_borrow() {
             registry.iter().for_each(|(_, owner)| owner.traverse(visitor));
         }
+        self.held.traverse(visitor);
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);
@@ -357,6 +364,14 @@ impl NativeType for NativeLoop {
                 |this: &Py<Self>| Ok(this.slow_callback_duration.get()),
                 |this: &Py<Self>, value: &Obj| {
                     this.slow_callback_duration.set(value.to_f64()?);
+                    Ok(())
+                },
+            )
+            .get_set(
+                c"coalesce_writes",
+                |this: &Py<Self>| Ok(this.coalesces_writes()),
+                |this: &Py<Self>, value: &Obj| {
+                    this.set_coalesce_writes(value.is_true()?);
                     Ok(())
                 },
             )

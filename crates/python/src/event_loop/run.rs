@@ -63,12 +63,33 @@ impl Py<NativeLoop> {
         }
 
         let snapshot = self.ready.borrow().len();
-        for _ in 0..snapshot {
-            let Some(entry) = self.ready.borrow_mut().pop() else { break };
-            let entry = Ready::from(entry);
-            if self.debug.get() { self.dispatch_watched(entry)? } else { self.dispatch(entry)? }
+        let before = self.held.set_in_turn(true);
+        let ran = self.run_entries(snapshot);
+        self.held.set_in_turn(before);
+        if self.held.any() {
+            self.send_held(ran)?;
+        } else {
+            ran?;
         }
         self.ready.borrow_mut().relax();
+        Ok(())
+    }
+
+    /// Runs so many entries.
+    #[inline]
+    fn run_entries(&self, count: usize) -> PyResult<()> {
+        for _ in 0..count {
+            let Some(entry) = self.ready.borrow_mut().pop() else { break };
+            let entry = Ready::from(entry);
+            if self.debug.get() {
+                self.dispatch_watched(entry)?;
+            } else {
+                self.dispatch(entry)?;
+            }
+            if self.held.any() && self.held.is_due() {
+                self.send_held(Ok(()))?;
+            }
+        }
         Ok(())
     }
 

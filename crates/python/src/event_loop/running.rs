@@ -54,6 +54,16 @@ impl Drop for Running {
 }
 
 impl NativeLoop {
+    /// Before a fork: what the loop of this thread holds back must not be there twice.
+    pub fn send_held_here() -> PyResult<()> {
+        let running =
+            RUNNING.with_borrow(|running| running.as_ref().map(|note| note.event_loop.clone()));
+        match running {
+            Some(event_loop) if event_loop.held.any() => event_loop.send_held(Ok(())),
+            _ => Ok(()),
+        }
+    }
+
     /// For a child process: no loop runs there.
     pub fn forget_running() {
         let note = RUNNING.take();

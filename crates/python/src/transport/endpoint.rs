@@ -284,8 +284,9 @@ pub trait Transport: NativeType {
     fn to_any(this: &Py<Self>) -> AnyTransport;
     /// How many bytes wait to be sent.
     fn buffered(&self) -> usize;
-    /// Called before the transport is made to end.
-    fn before_end(_this: &Py<Self>) -> PyResult<()> {
+    /// Sends what is held back for a moment though the file would take it: before the
+    /// transport is made to end, and before anybody is told what waits.
+    fn send_held_back(_this: &Py<Self>) -> PyResult<()> {
         Ok(())
     }
     /// Drops the bytes that wait to be sent.

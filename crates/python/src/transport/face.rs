@@ -57,7 +57,11 @@ pub fn properties<T: Transport>() -> Properties<T> {
         .get(c"_protocol_paused", |this: &Py<T>| Ok(this.endpoint().flow.is_paused()))
         .get_set(
             c"_extra",
-            |this: &Py<T>| Ok(this.endpoint().extra.get()),
+            // Whoever asks for the socket may shut it down, behind what was written.
+            |this: &Py<T>| {
+                T::send_held_back(this)?;
+                Ok(this.endpoint().extra.get())
+            },
             |this: &Py<T>, value: &Obj| {
                 this.endpoint().extra.set(Some(value.clone()));
                 Ok(())

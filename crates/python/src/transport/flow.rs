@@ -157,7 +157,10 @@ pub fn methods<T: Transport>(methods: Methods<T>) -> Methods<T> {
         .noargs(
             c"get_write_buffer_size",
             c"Return how many bytes wait to be sent.",
-            |this: &Py<T>| Ok(this.buffered()),
+            |this: &Py<T>| {
+                T::send_held_back(this)?;
+                Ok(this.buffered())
+            },
         )
         .noargs(
             c"get_write_buffer_limits",
@@ -168,6 +171,7 @@ pub fn methods<T: Transport>(methods: Methods<T>) -> Methods<T> {
             c"set_write_buffer_limits",
             c"Set the water marks, in bytes. See asyncio.WriteTransport.",
             |this: &Py<T>, args: &Args<'_>| {
+                T::send_held_back(this)?;
                 let endpoint = this.endpoint();
                 endpoint.flow.set_limits(args)?;
                 let event_loop = endpoint.event_loop();

@@ -115,7 +115,7 @@ impl<T: Transport> Py<T> {
         if self.endpoint().phase() >= Phase::Lost {
             return Ok(());
         }
-        T::before_end(self)?;
+        T::send_held_back(self)?;
         if self.endpoint().phase() >= Phase::Lost {
             return Ok(());
         }

@@ -9,10 +9,11 @@
 //!
 //! Files: this one makes the transport and answers questions; `accept` is where
 //! servers get theirs, `read` the way in, `feed` the same for native stream readers,
-//! `write` the way out.
+//! `write` the way out, `hold` what is kept for a moment on it.
 
 mod accept;
 mod feed;
+mod hold;
 mod read;
 mod write;
 
@@ -34,7 +35,8 @@ use super::file::{describe_socket, hold_socket, is_internet_socket, set_nodelay}
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
-use write::{Cork, HalfClose};
+use hold::Cork;
+use write::HalfClose;
 
 pub use accept::accept_ready;
 
@@ -203,7 +205,7 @@ impl Transport for StreamTransport {
         self.buffer.borrow().len()
     }
 
-    fn before_end(this: &Py<Self>) -> PyResult<()> {
+    fn send_held_back(this: &Py<Self>) -> PyResult<()> {
         this.uncork()
     }
 

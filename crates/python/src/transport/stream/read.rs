@@ -9,7 +9,6 @@ use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::super::intake::NoData;
 use super::StreamTransport;
-use super::write::Cork;
 
 /// Data that a read has brought.
 enum Input {
@@ -86,21 +85,6 @@ impl Py<StreamTransport> {
                 self.fatal_error(raised, "Fatal read error on socket transport")
             }
         }
-    }
-
-    /// Runs a call of the protocol that may write; what it wrote behind its first
-    /// write leaves together afterwards.
-    #[inline]
-    fn corked(&self, call: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
-        self.cork.set(Cork::Ready);
-        let result = call();
-        let cork = self.cork.replace(Cork::Off);
-        if cork == Cork::Holding {
-            let exception = result.map_err(Raised::take);
-            let flushed = self.flush_corked();
-            return exception.map_err(Raised::restore).and(flushed);
-        }
-        result
     }
 
     fn receive(&self) -> PyResult<Result<Input, NoData>> {

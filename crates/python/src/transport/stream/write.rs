@@ -1,9 +1,8 @@
 //! The way out: from `write()` to the socket.
 //!
-//! A lone write goes out at once. What the socket does not take waits in the
-//! buffer for an edge; what waits leaves in one `sendmsg` as far as it fits.
-//! Inside a call of the protocol ([`Cork`]) the first write goes out at once and
-//! small further ones wait for the end of the call, to leave together.
+//! A write goes out at once, unless `hold` keeps it for a moment. What the socket
+//! does not take waits in the buffer for an edge; what waits leaves in one
+//! `sendmsg` as far as it fits.
 
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
@@ -17,22 +16,6 @@ use crate::ffi::{Obj, Py, PyResult, Raised};
 use super::super::endpoint::{Phase, Transport};
 use super::super::write_buffer::{Drained, pieces, require_bytes_like};
 use super::StreamTransport;
-
-/// Corked writes leave once there are more than this many bytes.
-const CORK_LIMIT: usize = 16 * 1024;
-
-/// Whether writes are held back for a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cork {
-    /// No: every write goes out at once.
-    Off,
-    /// The protocol is being called and has not written yet.
-    Ready,
-    /// It has written once: what follows may wait for the end of the call.
-    Wrote,
-    /// Something waits.
-    Holding,
-}
 
 /// How far `write_eof()` has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,23 +73,20 @@ impl Py<StreamTransport> {
             return Ok(());
         }
         let waiting = self.buffered();
-        let cork = self.cork.get();
-        if waiting == 0 && !self.blocked.get() && matches!(cork, Cork::Off | Cork::Ready) {
-            if cork == Cork::Ready {
-                self.cork.set(Cork::Wrote);
-            }
+        if self.blocked.get() {
+            self.buffer.borrow_mut().push(data, content, 0);
+            return self.buffer_grew();
+        }
+        if self.holds(waiting, content.len()) {
+            self.buffer.borrow_mut().push(data, content, 0);
+            return Ok(());
+        }
+        if waiting == 0 {
             return self.send_now(data, content);
         }
         self.buffer.borrow_mut().push(data, content, 0);
-        if self.blocked.get() {
-            return self.buffer_grew();
-        }
-        self.cork.set(Cork::Holding);
-        if waiting + content.len() > CORK_LIMIT.min(self.endpoint.flow.high()) {
-            self.flush_or_wait()?;
-            return self.buffer_grew();
-        }
-        Ok(())
+        self.flush_or_wait()?;
+        self.buffer_grew()
     }
 
     #[inline]
@@ -126,11 +106,12 @@ impl Py<StreamTransport> {
 
     /// Sends what waits until the buffer is empty or the socket is full; then an
     /// edge will tell.
-    fn flush_or_wait(&self) -> PyResult<()> {
+    pub(super) fn flush_or_wait(&self) -> PyResult<()> {
         let drained = self.endpoint.fd().and_then(|fd| {
-            self.buffer
-                .borrow_mut()
-                .drain(|slices| sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SEND))
+            self.buffer.borrow_mut().drain(|slices| match slices {
+                [one] => send(fd, one, SEND),
+                several => sendmsg(fd, several, &mut SendAncillaryBuffer::default(), SEND),
+            })
         });
         match drained {
             Ok(drained) => {
@@ -158,22 +139,9 @@ impl Py<StreamTransport> {
         })
     }
 
-    /// The end of a call of the protocol during which writes were held back.
-    pub(super) fn flush_corked(&self) -> PyResult<()> {
-        if self.blocked.get() || self.endpoint.phase() >= Phase::Lost {
-            return Ok(());
-        }
-        self.flush_or_wait()?;
-        if self.endpoint.phase() == Phase::Closing && self.buffered() == 0 {
-            return self.schedule_lost(&Obj::none());
-        }
-        self.buffer_grew()?;
-        self.flushed()
-    }
-
     /// After a flush: the protocol may write again, and what waited for an empty
     /// buffer happens.
-    fn flushed(&self) -> PyResult<()> {
+    pub(super) fn flushed(&self) -> PyResult<()> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
@@ -196,23 +164,17 @@ impl Py<StreamTransport> {
         if !self.may_write("writelines", pieces.is_empty())? {
             return Ok(());
         }
+        let waiting = self.buffered();
         for (data, content) in &pieces {
             self.buffer.borrow_mut().push(data, content.as_slice(), 0);
         }
         if !self.blocked.get() {
+            if self.holds(waiting, self.buffered() - waiting) {
+                return Ok(());
+            }
             self.flush_or_wait()?;
         }
         self.buffer_grew()
-    }
-
-    /// Sends what the cork holds back, before something that does not go through
-    /// the buffer.
-    pub(super) fn uncork(&self) -> PyResult<()> {
-        if self.cork.get() == Cork::Holding && !self.blocked.get() {
-            self.cork.set(Cork::Off);
-            return self.flush_or_wait();
-        }
-        Ok(())
     }
 
     fn write_eof(&self) -> PyResult<()> {
