@@ -103,9 +103,9 @@ impl Py<NativeLoop> {
             } else {
                 Some(0)
             };
-            self.poll(timeout)?;
+            let found = self.poll(timeout)?;
             now = Instant::now();
-            self.budget.borrow_mut().polled(now);
+            self.budget.borrow_mut().polled(now, found);
         }
         self.queue_due_timers(now);
         Ok(())
@@ -130,8 +130,9 @@ impl Py<NativeLoop> {
     }
 
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
-    /// the wait cannot block. Then runs the handlers of signals.
-    fn poll(&self, timeout: Option<u64>) -> PyResult<()> {
+    /// the wait cannot block. Then runs the handlers of signals. Says whether there
+    /// were events.
+    fn poll(&self, timeout: Option<u64>) -> PyResult<bool> {
         settle(self)?;
         let io = self.io()?;
         let mut events = self.events.take();
@@ -146,22 +147,25 @@ impl Py<NativeLoop> {
         };
         let result = match waited {
             Ok(()) => {
+                let mut found = false;
                 for event in events.iter() {
                     self.queue_event(event, &io);
+                    found = true;
                 }
-                Ok(())
+                Ok(found)
             }
-            Err(Errno::INTR) => Ok(()),
+            Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(Raised::os_error(errno)),
         };
         self.events.set(events);
-        result?;
+        let found = result?;
         // Handlers of signals are Python code and may raise: after everything
         // else that the wait has brought is in the queue.
         if self.signalled.replace(false) {
             self.queue_signals(&io)?;
         }
-        gil::check_signals()
+        gil::check_signals()?;
+        Ok(found)
     }
 
     /// Queues what an event calls for.
