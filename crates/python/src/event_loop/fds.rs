@@ -221,6 +221,11 @@ impl Py<NativeLoop> {
         Ok(())
     }
 
+    /// Changes what the descriptor of a transport is watched for.
+    pub fn rewatch_fd(&self, token: Token, wanted: Interest) -> PyResult<()> {
+        self.io()?.driver.modify(token, wanted, Trigger::Edge).map_err(Raised::os_error)
+    }
+
     /// Takes a descriptor from its transport, before it is closed.
     pub fn release_fd(&self, fd: RawFd, transport: &Obj) {
         let owned = matches!(self.registry.borrow().get(fd),

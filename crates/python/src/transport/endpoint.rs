@@ -18,7 +18,7 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::{BorrowedFd, RawFd};
 
-use batuta_engine::driver::{Event, Readiness, Token};
+use batuta_engine::driver::{Event, Interest, Readiness, Token};
 use rustix::io::Errno;
 
 use crate::asyncio::{logger, names};
@@ -29,6 +29,9 @@ use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
 
 use super::AnyTransport;
 use super::flow::Flow;
+
+/// An edge that tells of room to write and of nothing else.
+pub(super) const ROOM: Readiness = Readiness { read: false, write: true, closed: false };
 
 /// asyncio's `LOG_THRESHOLD_FOR_CONNLOST_WRITES`.
 pub(super) const LOGGED_LOST_WRITES: u32 = 5;
@@ -60,6 +63,8 @@ pub struct Endpoint {
     pub(super) given_context: Slot,
     pub(super) fd: Cell<RawFd>,
     pub(super) token: Cell<Option<Token>>,
+    /// Whether edges tell of room to write, too: not before something waits for it.
+    pub(super) room_watched: Cell<bool>,
     pub(super) phase: Cell<Phase>,
     pub(super) lost_writes: Cell<u32>,
     /// Water marks.
@@ -87,6 +92,7 @@ impl Endpoint {
             given_context: Slot::default(),
             fd: Cell::new(fd),
             token: Cell::new(None),
+            room_watched: Cell::new(false),
             phase: Cell::new(Phase::Open),
             lost_writes: Cell::new(0),
             flow: Flow::default(),
@@ -167,6 +173,11 @@ impl Endpoint {
     #[inline]
     pub fn turn(&self) -> u64 {
         self.event_loop.borrow().as_ref().map_or(0, |event_loop| event_loop.turn.get())
+    }
+
+    /// What its descriptor is watched for, unless its kind wants something else.
+    pub fn interest(&self) -> Interest {
+        Interest { read: true, write: self.room_watched.get() }
     }
 
     /// Whether debug mode is on.

@@ -143,7 +143,7 @@ impl<T: Transport> Py<T> {
         if drained == Drained::Empty {
             return Ok(());
         }
-        self.register()?;
+        self.watch_room()?;
         if drained == Drained::Enough {
             self.endpoint().queue(Readiness { read: false, write: true, closed: false });
         }

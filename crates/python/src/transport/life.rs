@@ -51,6 +51,34 @@ impl<T: Transport> Py<T> {
         Ok(())
     }
 
+    /// Has edges tell of room to write from now on.
+    ///
+    /// Not from the beginning: Unix and UDP sockets make such an edge whenever the peer has
+    /// read something, which would wake the loop for nothing between a request and its answer.
+    pub fn watch_room(&self) -> PyResult<()> {
+        let endpoint = self.endpoint();
+        match (endpoint.room_watched.replace(true), endpoint.token.get()) {
+            (false, Some(token)) => match endpoint.event_loop() {
+                Some(event_loop) => event_loop.rewatch_fd(token, T::to_any(self).interest()),
+                None => Ok(()),
+            },
+            _ => self.register(),
+        }
+    }
+
+    /// Notes an edge that told of room when nothing waited for it: more of them would come.
+    #[cold]
+    pub fn leave_room(&self) {
+        let endpoint = self.endpoint();
+        if endpoint.room_watched.replace(false)
+            && let (Some(event_loop), Some(token)) = (endpoint.event_loop(), endpoint.token.get())
+            && event_loop.rewatch_fd(token, T::to_any(self).interest()).is_err()
+        {
+            // Somebody has closed the descriptor: then no edge comes either.
+            Raised::already_set().clear();
+        }
+    }
+
     /// Takes the descriptor back from the loop's driver.
     pub fn unregister(&self) {
         let endpoint = self.endpoint();

@@ -20,6 +20,8 @@ pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use stream::{StreamTransport, accept_ready};
 
+use endpoint::Transport;
+
 /// A native transport of any kind, as the owner of a descriptor.
 #[derive(Clone, Debug)]
 pub enum AnyTransport {
@@ -51,7 +53,8 @@ impl AnyTransport {
     /// What its descriptor is watched for.
     pub fn interest(&self) -> Interest {
         match self {
-            Self::Stream(_) | Self::Datagram(_) => Interest { read: true, write: true },
+            Self::Stream(transport) => transport.endpoint().interest(),
+            Self::Datagram(transport) => transport.endpoint().interest(),
             Self::ReadPipe(_) => Interest { read: true, write: false },
             Self::WritePipe(transport) => transport.interest(),
         }

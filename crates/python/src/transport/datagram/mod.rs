@@ -29,7 +29,7 @@ use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
-use super::endpoint::{Endpoint, Phase, Transport};
+use super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::face;
 use super::file::{describe_socket, hold_socket};
 use super::flow;
@@ -162,8 +162,12 @@ impl Py<DatagramTransport> {
             self.readable.set(true);
         }
         // Where only a timer knows, each failed send makes an edge of its own.
-        if readiness.write && !self.retrying.get() {
-            self.blocked.set(false);
+        if readiness.write
+            && !self.retrying.get()
+            && !self.blocked.replace(false)
+            && readiness == ROOM
+        {
+            self.leave_room();
         }
         if self.queued.get() {
             return Ok(()); // Its own entry comes later in the queue.

@@ -162,7 +162,7 @@ impl Py<DatagramTransport> {
     /// all the time. There a timer tries again, and edges mean nothing.
     fn wait_for_room(&self, to: &Destination) -> PyResult<()> {
         self.blocked.set(true);
-        self.register()?;
+        self.watch_room()?;
         let has_edges =
             matches!(self.family, Family::Inet | Family::Inet6) || matches!(to, Destination::Peer);
         if has_edges || self.retrying.get() {

@@ -27,7 +27,7 @@ use crate::ffi::native::{ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
-use super::super::endpoint::{Endpoint, Phase, Transport};
+use super::super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::super::file::hold_socket;
 use super::super::flow;
 use super::super::write_buffer::{Drained, WriteBuffer, pieces, require_bytes_like};
@@ -86,7 +86,10 @@ impl WritePipeTransport {
 
     /// What the descriptor is watched for.
     pub fn interest(&self) -> Interest {
-        Interest { read: self.kind != Kind::Device, write: true }
+        match self.kind {
+            Kind::Device => Interest { read: false, write: true },
+            Kind::Fifo | Kind::Socket => self.endpoint.interest(),
+        }
     }
 
     fn repr(this: &Py<Self>) -> PyResult<Obj> {
@@ -107,6 +110,9 @@ impl Py<WritePipeTransport> {
             if readiness.write && self.blocked.get() {
                 self.flush_or_wait()?;
                 return self.flushed();
+            }
+            if readiness == ROOM && self.kind != Kind::Device {
+                self.leave_room();
             }
             Ok(())
         })

@@ -29,7 +29,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::streams::NativeStreamReaderProtocol;
 
 use super::AnyTransport;
-use super::endpoint::{Endpoint, Phase, Transport};
+use super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::face;
 use super::file::{describe_socket, hold_socket, is_internet_socket, set_nodelay};
 use super::flow;
@@ -158,7 +158,13 @@ impl Py<StreamTransport> {
             }
             return Err(raised);
         }
-        if writable { self.write_ready() } else { Ok(()) }
+        if writable {
+            return self.write_ready();
+        }
+        if readiness == ROOM {
+            self.leave_room();
+        }
+        Ok(())
     }
 
     fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
