@@ -19,6 +19,8 @@ _MODULES: Final = (
     "taskgroups",
     "streams",
     "selector_events",
+    "base_events",
+    "unix_events",
 )
 # Where asyncio has what a native loop has itself.
 _ELSEWHERE: Final = {"EventLoop": "BaseSelectorEventLoop"}

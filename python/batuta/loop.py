@@ -73,9 +73,7 @@ _BORROWED: Final = (
     "_sock_sendfile_update_filepos",
     "_sock_add_cancellation_callback",
     "_sock_write_done",
-    "create_unix_connection",
     "create_unix_server",
-    "sock_connect",
 )
 
 

@@ -8,6 +8,7 @@
 mod address;
 mod asyncio;
 mod combine;
+mod connect;
 mod coroutine;
 mod event_loop;
 mod ffi;
@@ -43,7 +44,9 @@ fn fill(module: &Obj) -> PyResult<()> {
     coroutine::load()?;
 
     let events = import(c"asyncio.events")?;
-    add(module, c"NativeLoop", &define::<event_loop::NativeLoop>(None)?)?;
+    let native_loop = define::<event_loop::NativeLoop>(None)?;
+    connect::load(&native_loop)?;
+    add(module, c"NativeLoop", &native_loop)?;
     let handle = define::<handle::Handle>(Some(&events.attr(c"Handle")?))?;
     add(module, c"Handle", &handle)?;
     #[cfg(Py_3_14)]
@@ -81,6 +84,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let datagram = define::<transport::DatagramTransport>(Some(&base))?;
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<coroutine::Coroutine<sock::SockOp>>(None)?)?;
+    connect::define()?;
     sync::load(|name, class| add(module, name, class))?;
     streams::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;

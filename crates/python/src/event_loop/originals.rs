@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::num::NonZeroU32;
 
 use crate::asyncio::names;
+use crate::connect;
 use crate::ffi::names::Name;
 use crate::ffi::{Obj, Py};
 
@@ -23,6 +24,8 @@ pub enum Past {
     CallLater,
     /// Make futures.
     CreateFuture,
+    /// Connect sockets and give them transports.
+    Connect,
 }
 
 /// What was found, by [`Past`].
@@ -32,6 +35,7 @@ pub struct Originals {
     create_task: Cell<Option<NonZeroU32>>,
     call_later: Cell<Option<NonZeroU32>>,
     create_future: Cell<Option<NonZeroU32>>,
+    connect: Cell<Option<NonZeroU32>>,
 }
 
 impl Originals {
@@ -42,6 +46,7 @@ impl Originals {
             Past::CreateTask => &self.create_task,
             Past::CallLater => &self.call_later,
             Past::CreateFuture => &self.create_future,
+            Past::Connect => &self.connect,
         }
     }
 }
@@ -68,6 +73,7 @@ impl NativeLoop {
             Past::CreateTask => Self::has_own(this, &names().create_task),
             Past::CreateFuture => Self::has_own(this, &names().create_future),
             Past::CallLater => timing().iter().all(|name| Self::has_own(this, name)),
+            Past::Connect => connect::has_originals(this),
         };
         let version = if native { this.as_obj().class_version() } else { None };
         this.originals.place(past).set(version);
@@ -76,7 +82,7 @@ impl NativeLoop {
 
     /// Whether the method of this name is the native one: the only built-in function
     /// that is bound to the loop.
-    fn has_own(this: &Py<Self>, name: &Name) -> bool {
+    pub fn has_own(this: &Py<Self>, name: &Name) -> bool {
         match this.as_obj().getattr(name) {
             Ok(found) => found.is_builtin_of(this.as_obj()),
             Err(raised) => {
@@ -88,6 +94,8 @@ impl NativeLoop {
 
     /// An attribute of the loop was set or deleted.
     pub(super) fn assigned(this: &Py<Self>, name: &Obj) {
+        // Connecting goes past many, and is not worth a look at each.
+        this.originals.connect.set(None);
         let others = [&names().call_soon, &names().create_task];
         if others.iter().chain(&timing()).any(|own| name.is(own.as_obj())) {
             for past in [Past::CallSoon, Past::CreateTask, Past::CallLater, Past::CreateFuture] {

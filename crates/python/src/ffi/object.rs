@@ -127,13 +127,18 @@ impl Obj {
     #[inline]
     pub fn class_version(&self) -> Option<NonZeroU32> {
         // SAFETY: a type is alive as long as its instances.
+        unsafe { version(self.type_ptr()) }
+    }
+
+    /// The same number of `self`, a class; nothing of anything else.
+    #[inline]
+    pub fn version_as_class(&self) -> Option<NonZeroU32> {
+        // SAFETY: after the check it is a type, and alive.
         unsafe {
-            let class = self.type_ptr();
-            #[cfg(not(Py_3_13))]
-            if (*class).tp_flags & py::Py_TPFLAGS_VALID_VERSION_TAG == 0 {
+            if py::PyType_Check(self.as_ptr()) == 0 {
                 return None;
             }
-            NonZeroU32::new((*class).tp_version_tag)
+            version(self.as_ptr().cast())
         }
     }
 
@@ -272,6 +277,22 @@ impl Obj {
                 "object".to_owned()
             }
         }
+    }
+}
+
+/// The version of a type, if it has one.
+///
+/// # Safety
+/// A live type.
+#[inline]
+unsafe fn version(class: *mut py::PyTypeObject) -> Option<NonZeroU32> {
+    // SAFETY: alive, says the caller.
+    unsafe {
+        #[cfg(not(Py_3_13))]
+        if (*class).tp_flags & py::Py_TPFLAGS_VALID_VERSION_TAG == 0 {
+            return None;
+        }
+        NonZeroU32::new((*class).tp_version_tag)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the `sock_*` calls need to know of the `socket` module, looked up once
 //! at import.
 
+use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 
 use rustix::net::SocketFlags;
 
-use crate::asyncio::names;
+use crate::asyncio::{Asyncio, names};
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
@@ -16,8 +18,8 @@ use super::ops::Method;
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        accept, buf, bufsize, cast, data, gettimeout, n, nbytes, recv, recv_into, recvfrom,
-        recvfrom_into, sendto, setblocking, sock,
+        accept, buf, bufsize, cast, connect, data, getsockopt, gettimeout, n, nbytes, recv,
+        recv_into, recvfrom, recvfrom_into, sendto, setblocking, sock,
     }
 }
 
@@ -28,8 +30,14 @@ pub struct Sockets {
     pub names: Names,
     /// `asyncio.base_events._check_ssl_socket`.
     pub check_ssl_socket: Obj,
+    /// The module itself.
+    module: Obj,
     /// `socket.socket`.
     class: Obj,
+    /// `_socket.socket.connect` and what goes with it.
+    connecting: [Obj; 3],
+    /// With which version of the class these were last seen to be the ones in use.
+    connecting_seen: Cell<Option<NonZeroU32>>,
     /// The methods of `_socket.socket`, in the order of [`Method`].
     genuine: [Obj; 6],
     /// `socket.socket.accept`.
@@ -63,7 +71,14 @@ impl Sockets {
             names: Names::intern()?,
             check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
             accept: class.attr(c"accept")?,
+            module: import(c"socket")?,
             class,
+            connecting: [
+                native.attr(c"connect")?,
+                native.attr(c"getsockopt")?,
+                native.attr(c"setblocking")?,
+            ],
+            connecting_seen: Cell::new(None),
             genuine: [
                 native.attr(c"recv")?,
                 native.attr(c"recv_into")?,
@@ -125,6 +140,38 @@ impl Sockets {
         } else {
             Ok(None)
         }
+    }
+
+    /// Whether nobody has replaced `socket.socket`, or the methods of it by which a socket is
+    /// connected, for asyncio or for everybody.
+    pub fn may_connect(&self) -> PyResult<bool> {
+        let socket = &names().socket;
+        if !Asyncio::get().base_events.getattr(socket)?.is(&self.module)
+            || !self.module.getattr(socket)?.is(&self.class)
+        {
+            return Ok(false);
+        }
+        let version = self.class.version_as_class();
+        if version.is_some() && self.connecting_seen.get() == version {
+            return Ok(true);
+        }
+        let names = [&self.names.connect, &self.names.getsockopt, &self.names.setblocking];
+        for (name, genuine) in names.iter().zip(&self.connecting) {
+            if !self.class.getattr(name)?.is(genuine) {
+                return Ok(false);
+            }
+        }
+        self.connecting_seen.set(self.class.version_as_class());
+        Ok(true)
+    }
+
+    /// A new socket, in non-blocking mode.
+    pub fn open(&self, made_with: SocketKind) -> PyResult<Obj> {
+        let SocketKind { family, kind, protocol } = made_with;
+        // Told so by the flag, the system makes it so: one call less.
+        let kind = kind | i64::from(SocketFlags::NONBLOCK.bits());
+        let [family, kind, protocol] = [family, kind, protocol].map(Obj::int);
+        self.class.call_with(&[&family?, &kind?, &protocol?])
     }
 
     /// `socket.socket(family, kind, protocol, fd)`, in non-blocking mode; `fd` is in that mode

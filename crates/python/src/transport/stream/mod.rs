@@ -25,7 +25,7 @@ use crate::asyncio::{Asyncio, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{ReprFn, TypeCell};
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
 use crate::streams::NativeStreamReaderProtocol;
 
 use super::AnyTransport;
@@ -82,6 +82,21 @@ impl StreamTransport {
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
         Self::build(event_loop, sock, protocol, &Made { waiter, extra, server, context })
+    }
+
+    /// The transport of a client's connection; `waiter` is done once `connection_made()` has
+    /// been called.
+    pub fn connected(
+        event_loop: &Py<NativeLoop>,
+        sock: &Obj,
+        protocol: &Obj,
+        waiter: &Obj,
+    ) -> PyResult<Py<Self>> {
+        // From 3.15 on everything of the connection runs in one context.
+        let context = if cfg!(Py_3_15) { Some(context::copy_current()?) } else { None };
+        let (waiter, context) = (Some(waiter), context.as_ref());
+        let made = Made { waiter, extra: None, server: None, context };
+        Self::build(event_loop, sock, protocol, &made)
     }
 
     /// Makes a transport for a connected socket and schedules its beginning.
