@@ -44,7 +44,9 @@ pub fn create_connection(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResu
         false => None,
     };
     match destination {
-        Some((factory, destination)) => Connect::make(event_loop, Method::Tcp, factory, destination),
+        Some((factory, destination)) => {
+            Connect::make(event_loop, Method::Tcp, factory, destination)
+        }
         None => args.forward(&Lookups::get().create_connection, event_loop.as_obj()),
     }
 }
@@ -135,7 +137,9 @@ pub fn create_unix_connection(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> P
         false => None,
     };
     match destination {
-        Some((factory, destination)) => Connect::make(event_loop, Method::Unix, factory, destination),
+        Some((factory, destination)) => {
+            Connect::make(event_loop, Method::Unix, factory, destination)
+        }
         None => args.forward(&Lookups::get().create_unix_connection, event_loop.as_obj()),
     }
 }

@@ -52,8 +52,7 @@ fn descriptor(sock: &Obj) -> PyResult<BorrowedFd<'_>> {
     let fd = RawFd::try_from(number).ok().filter(|fd| *fd >= 0);
     // SAFETY: the socket has the descriptor open and is held by the caller. No Python code,
     // which could close it, runs before the system call.
-    fd.map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
-        .ok_or_else(|| Raised::os_error(Errno::BADF))
+    fd.map(|fd| unsafe { BorrowedFd::borrow_raw(fd) }).ok_or_else(|| Raised::os_error(Errno::BADF))
 }
 
 impl Dial {

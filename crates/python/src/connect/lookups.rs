@@ -46,9 +46,8 @@ impl Lookups {
         let base = &Asyncio::get().base_event_loop;
         let selector = import(c"asyncio.selector_events")?.attr(c"BaseSelectorEventLoop")?;
         let unix = import(c"asyncio.unix_events")?.attr(c"_UnixSelectorEventLoop")?;
-        let function = |class: &Obj, name: &CStr| {
-            PyResult::Ok((Name::intern(name)?, class.attr(name)?))
-        };
+        let function =
+            |class: &Obj, name: &CStr| PyResult::Ok((Name::intern(name)?, class.attr(name)?));
         let keywords = ["family", "type", "proto", "flags", "loop"];
         let keywords = keywords.iter().map(|name| Obj::str(name)).collect::<PyResult<Vec<_>>>()?;
         LOOKUPS.set(Self {

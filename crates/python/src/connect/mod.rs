@@ -28,8 +28,8 @@ mod target;
 
 use crate::ffi::{Obj, PyResult};
 
-pub use lookups::has_originals;
 use lookups::Lookups;
+pub use lookups::has_originals;
 
 /// Gives the class of native loops its methods.
 pub fn load(class: &Obj) -> PyResult<()> {
@@ -39,9 +39,8 @@ pub fn load(class: &Obj) -> PyResult<()> {
     class.set_attr(c"create_connection", &tcp)?;
     let unix = stock.create_unix_connection.native_method(arguments::create_unix_connection)?;
     class.set_attr(c"create_unix_connection", &unix)?;
-    let sock = Lookups::native_sock_connect(|model| {
-        model.native_method(sock_connect::sock_connect)
-    })?;
+    let sock =
+        Lookups::native_sock_connect(|model| model.native_method(sock_connect::sock_connect))?;
     class.set_attr(c"sock_connect", sock)
 }
 

@@ -359,8 +359,7 @@ impl Routine for Connect {
         {
             destination.traverse(visitor);
         }
-        if let (Ok(infos), Ok(exceptions)) =
-            (self.infos.try_borrow(), self.exceptions.try_borrow())
+        if let (Ok(infos), Ok(exceptions)) = (self.infos.try_borrow(), self.exceptions.try_borrow())
         {
             infos.iter().chain(&*exceptions).for_each(|object| visitor.obj(object));
         }

@@ -18,7 +18,7 @@ use super::ops::Method;
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        accept, buf, bufsize, cast, connect, data, getsockopt, gettimeout, n, nbytes, recv,
+        accept, buf, bufsize, cast, data, gettimeout, n, nbytes, recv,
         recv_into, recvfrom, recvfrom_into, sendto, setblocking, sock,
     }
 }
@@ -34,10 +34,10 @@ pub struct Sockets {
     module: Obj,
     /// `socket.socket`.
     class: Obj,
-    /// `_socket.socket.connect` and what goes with it.
-    connecting: [Obj; 3],
-    /// With which version of the class these were last seen to be the ones in use.
-    connecting_seen: Cell<Option<NonZeroU32>>,
+    /// Methods of `_socket.socket` that are gone past all at once.
+    own: [(Name, Obj); 5],
+    /// With which version of the class they were last seen to be those in use.
+    seen_own: Cell<Option<NonZeroU32>>,
     /// The methods of `_socket.socket`, in the order of [`Method`].
     genuine: [Obj; 6],
     /// `socket.socket.accept`.
@@ -67,18 +67,21 @@ impl Sockets {
     pub fn load() -> PyResult<()> {
         let native = import(c"_socket")?.attr(c"socket")?;
         let class = import(c"socket")?.attr(c"socket")?;
+        let own = |name| PyResult::Ok((Name::intern(name)?, native.attr(name)?));
         SOCKETS.set(Self {
             names: Names::intern()?,
             check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
             accept: class.attr(c"accept")?,
             module: import(c"socket")?,
             class,
-            connecting: [
-                native.attr(c"connect")?,
-                native.attr(c"getsockopt")?,
-                native.attr(c"setblocking")?,
+            own: [
+                own(c"connect")?,
+                own(c"getpeername")?,
+                own(c"getsockname")?,
+                own(c"getsockopt")?,
+                own(c"setblocking")?,
             ],
-            connecting_seen: Cell::new(None),
+            seen_own: Cell::new(None),
             genuine: [
                 native.attr(c"recv")?,
                 native.attr(c"recv_into")?,
@@ -151,17 +154,27 @@ impl Sockets {
         {
             return Ok(false);
         }
+        self.has_own_methods()
+    }
+
+    /// Whether this is exactly a `socket.socket`, of which nobody has replaced the methods that
+    /// say its addresses.
+    pub fn says_addresses_itself(&self, sock: &Obj) -> PyResult<bool> {
+        Ok(sock.is_exactly(&self.class) && self.has_own_methods()?)
+    }
+
+    /// Whether the methods that native code goes past are those of `_socket.socket`.
+    fn has_own_methods(&self) -> PyResult<bool> {
         let version = self.class.version_as_class();
-        if version.is_some() && self.connecting_seen.get() == version {
+        if version.is_some() && self.seen_own.get() == version {
             return Ok(true);
         }
-        let names = [&self.names.connect, &self.names.getsockopt, &self.names.setblocking];
-        for (name, genuine) in names.iter().zip(&self.connecting) {
-            if !self.class.getattr(name)?.is(genuine) {
+        for (name, own) in &self.own {
+            if !self.class.getattr(name)?.is(own) {
                 return Ok(false);
             }
         }
-        self.connecting_seen.set(self.class.version_as_class());
+        self.seen_own.set(self.class.version_as_class());
         Ok(true)
     }
 

@@ -1,12 +1,12 @@
 //! A transport's file: the Python object behind its descriptor.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
+use crate::address;
 use crate::asyncio::{Asyncio, names};
-use crate::ffi::names::Name;
 use crate::ffi::{Obj, PyResult, Raised};
 use crate::sock::{SocketKind, Sockets};
 
@@ -25,9 +25,16 @@ pub fn hold_socket(sock: &Obj) -> PyResult<()> {
 pub fn close_file(file: &Obj) -> PyResult<()> {
     let release = file.getattr_or_none(&names()._decref_socketios)?;
     let refs = file.getattr_or_none(&names()._io_refs)?;
-    if !release.is_none() && refs.is_int() && refs.to_i64()? > 0 {
-        file.call_method0(&names().close)?;
-        return release.call0().map(drop);
+    if !release.is_none() && refs.is_int() {
+        match refs.to_i64()? {
+            ..=0 => {}
+            // Nobody else holds it: closed in one go.
+            1 => file.setattr(&names()._io_refs, &Obj::int(0)?)?,
+            _ => {
+                file.call_method0(&names().close)?;
+                return release.call0().map(drop);
+            }
+        }
     }
     file.call_method0(&names().close).map(drop)
 }
@@ -40,17 +47,53 @@ pub fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
         extra.call_method1(&names().update, given)?;
     }
     extra.dict_set(&names().socket, &Asyncio::get().transport_socket.call1(sock)?)?;
-    let address = |method: &Name| {
-        sock.call_method0(method).or_else(|raised| {
-            raised.catch(crate::ffi::error::os_error_class())?;
-            Ok(Obj::none())
-        })
-    };
-    extra.dict_set(&names().sockname, &address(&names().getsockname)?)?;
+    extra.dict_set(&names().sockname, &address_of(sock, End::Near)?)?;
     if extra.dict_get(names().peername.as_obj())?.is_none() {
-        extra.dict_set(&names().peername, &address(&names().getpeername)?)?;
+        extra.dict_set(&names().peername, &address_of(sock, End::Far)?)?;
     }
     Ok(extra)
+}
+
+/// An end of a connection.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Near,
+    Far,
+}
+
+/// The address of an end, `None` if the system knows none.
+fn address_of(sock: &Obj, end: End) -> PyResult<Obj> {
+    if Sockets::get().says_addresses_itself(sock)? {
+        let number = sock.call_method0(&names().fileno)?.to_i64()?;
+        if let Some(fd) = RawFd::try_from(number).ok().filter(|fd| *fd >= 0) {
+            // SAFETY: the socket has it open during this one system call.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            let address = match end {
+                End::Near => rustix::net::getsockname(fd).map(Some),
+                End::Far => rustix::net::getpeername(fd),
+            };
+            return match address {
+                Ok(Some(address)) if address::is_native(address.address_family()) => {
+                    address::to_python(&address)
+                }
+                Ok(_) => address_by_method(sock, end),
+                Err(_) => Ok(Obj::none()),
+            };
+        }
+    }
+    address_by_method(sock, end)
+}
+
+/// The same by the socket object's own method.
+fn address_by_method(sock: &Obj, end: End) -> PyResult<Obj> {
+    let method = match end {
+        End::Near => &names().getsockname,
+        End::Far => &names().getpeername,
+    };
+    sock.call_method0(method).or_else(|raised| {
+        raised.catch(crate::ffi::error::os_error_class())?;
+        Ok(Obj::none())
+    })
 }
 
 /// Whether a socket's family is IPv4 or IPv6.
