@@ -15,7 +15,7 @@ declare_names! {
         _decref_socketios, _detach, _handle_signal, _io_refs, _loop,
         _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, add_done_callback,
         addr, address, buffer_updated, call_at, call_exception_handler,
-        call_later, call_soon, cancel, close,
+        call_later, call_soon, call_soon_threadsafe, cancel, close,
         connection_lost, connection_made, context, coro, create_future, create_task, data, data_received, datagram_received,
         debug, done, eager_start, eof_received, error_received, exception, extra, file, fileno,
         future, get_buffer, get_debug, get_loop, getpeername, getsockname, handle, high, info, is_running, limit, low,

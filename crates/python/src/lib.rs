@@ -11,6 +11,7 @@ mod combine;
 mod connect;
 mod coroutine;
 mod event_loop;
+mod executor;
 mod ffi;
 mod future;
 mod handle;
@@ -46,6 +47,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let events = import(c"asyncio.events")?;
     let native_loop = define::<event_loop::NativeLoop>(None)?;
     connect::load(&native_loop)?;
+    executor::load(&native_loop)?;
     add(module, c"NativeLoop", &native_loop)?;
     let handle = define::<handle::Handle>(Some(&events.attr(c"Handle")?))?;
     add(module, c"Handle", &handle)?;

@@ -4,6 +4,7 @@
 //! note.
 
 use crate::coroutine::Coroutine;
+use crate::executor::Link;
 #[cfg(not(Py_3_12))]
 use crate::ffi::gil::Global;
 #[cfg(not(Py_3_12))]
@@ -25,6 +26,8 @@ pub enum Observer {
     Group(Py<NativeTaskGroup>),
     /// A `wait()`.
     Wait(Py<Coroutine<Wait>>),
+    /// What ties a future to one of an executor's.
+    Link(Py<Link>),
     /// A future that gets a result then, unless it is done.
     #[cfg(not(Py_3_12))]
     Release(Py<Future>),
@@ -60,6 +63,7 @@ impl Observer {
             Self::Gather(outer) => GatheringFuture::child_done(outer, future),
             Self::Group(group) => NativeTaskGroup::task_done(group, future),
             Self::Wait(waiting) => wait::ended(waiting, future),
+            Self::Link(link) => link.notify(future),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => release(waiter),
         }
@@ -71,6 +75,7 @@ impl Observer {
             Self::Gather(outer) => GatheringFuture::child_done_function(outer),
             Self::Group(group) => group.as_obj().getattr(&stock().names._on_task_done),
             Self::Wait(waiting) => wait::ended_function(waiting),
+            Self::Link(link) => Ok(link.as_obj().clone()),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => RELEASE.get().0.bind(waiter),
         }
@@ -82,6 +87,7 @@ impl Observer {
             Self::Gather(outer) => outer.as_obj(),
             Self::Group(group) => group.as_obj(),
             Self::Wait(waiting) => waiting.as_obj(),
+            Self::Link(link) => link.as_obj(),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => waiter.as_obj(),
         }
@@ -94,6 +100,7 @@ impl Observer {
             Self::Gather(outer) => (0, outer.into_obj()),
             Self::Group(group) => (1, group.into_obj()),
             Self::Wait(waiting) => (2, waiting.into_obj()),
+            Self::Link(link) => (4, link.into_obj()),
             #[cfg(not(Py_3_12))]
             Self::Release(waiter) => (3, waiter.into_obj()),
         }
@@ -113,6 +120,7 @@ impl Observer {
                 1 => Self::Group(Py::from_address(address)),
                 #[cfg(not(Py_3_12))]
                 3 => Self::Release(Py::from_address(address)),
+                4 => Self::Link(Py::from_address(address)),
                 _ => Self::Wait(Py::from_address(address)),
             }
         }

@@ -24,6 +24,8 @@ pub enum Past {
     CallLater,
     /// Make futures.
     CreateFuture,
+    /// Put entries into the ready queue from other threads, and make futures.
+    CallThreadSafe,
     /// Connect sockets and give them transports.
     Connect,
 }
@@ -35,6 +37,7 @@ pub struct Originals {
     create_task: Cell<Option<NonZeroU32>>,
     call_later: Cell<Option<NonZeroU32>>,
     create_future: Cell<Option<NonZeroU32>>,
+    call_thread_safe: Cell<Option<NonZeroU32>>,
     connect: Cell<Option<NonZeroU32>>,
 }
 
@@ -46,6 +49,7 @@ impl Originals {
             Past::CreateTask => &self.create_task,
             Past::CallLater => &self.call_later,
             Past::CreateFuture => &self.create_future,
+            Past::CallThreadSafe => &self.call_thread_safe,
             Past::Connect => &self.connect,
         }
     }
@@ -73,6 +77,9 @@ impl NativeLoop {
             Past::CreateTask => Self::has_own(this, &names().create_task),
             Past::CreateFuture => Self::has_own(this, &names().create_future),
             Past::CallLater => timing().iter().all(|name| Self::has_own(this, name)),
+            Past::CallThreadSafe => [&names().call_soon_threadsafe, &names().create_future]
+                .iter()
+                .all(|name| Self::has_own(this, name)),
             Past::Connect => connect::has_originals(this),
         };
         let version = if native { this.as_obj().class_version() } else { None };
@@ -94,8 +101,9 @@ impl NativeLoop {
 
     /// An attribute of the loop was set or deleted.
     pub(super) fn assigned(this: &Py<Self>, name: &Obj) {
-        // Connecting goes past many, and is not worth a look at each.
+        // These go past many, and are not worth a look at each.
         this.originals.connect.set(None);
+        this.originals.call_thread_safe.set(None);
         let others = [&names().call_soon, &names().create_task];
         if others.iter().chain(&timing()).any(|own| name.is(own.as_obj())) {
             for past in [Past::CallSoon, Past::CreateTask, Past::CallLater, Past::CreateFuture] {
