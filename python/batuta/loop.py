@@ -27,7 +27,7 @@ from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
-from batuta import _batuta, literals, processes
+from batuta import _batuta, processes
 from batuta.selector_view import SelectorView
 
 if sys.version_info < (3, 14):
@@ -234,26 +234,6 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         return removed
 
     # Transports and servers
-
-    async def getaddrinfo(
-        self,
-        host: Any,
-        port: Any,
-        *,
-        family: int = 0,
-        type: int = 0,  # noqa: A002  (asyncio's own word)
-        proto: int = 0,
-        flags: int = 0,
-    ) -> Any:
-        """As in asyncio; a numeric address is not taken to a thread and back. Debug mode takes
-        it, to log how long the resolver needs."""
-        if not self._debug:
-            found = literals.resolve(host, port, family, type, proto, flags)
-            if found is not None:
-                return found
-        return await super().getaddrinfo(
-            host, port, family=family, type=type, proto=proto, flags=flags
-        )
 
     def _make_ssl_transport(
         self,

@@ -15,6 +15,7 @@ mod executor;
 mod ffi;
 mod future;
 mod handle;
+mod resolve;
 mod sock;
 mod streams;
 mod sync;
@@ -48,6 +49,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let native_loop = define::<event_loop::NativeLoop>(None)?;
     connect::load(&native_loop)?;
     executor::load(&native_loop)?;
+    resolve::load(&native_loop)?;
     add(module, c"NativeLoop", &native_loop)?;
     let handle = define::<handle::Handle>(Some(&events.attr(c"Handle")?))?;
     add(module, c"Handle", &handle)?;
@@ -87,6 +89,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"DatagramTransport", &datagram)?;
     add(module, c"SockOp", &define::<coroutine::Coroutine<sock::SockOp>>(None)?)?;
     connect::define()?;
+    resolve::define()?;
     sync::load(|name, class| add(module, name, class))?;
     streams::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;

@@ -53,7 +53,7 @@ pub fn literal(
     protocol: i64,
 ) -> PyResult<Option<(SocketKind, Obj)>> {
     let Some(text) = host.as_str().filter(|_| host.is_exact_str()) else { return Ok(None) };
-    if !port.is_int() || ![0, TCP, UDP].contains(&protocol) {
+    if !port.is_exact_int() || ![0, TCP, UDP].contains(&protocol) {
         return Ok(None);
     }
     let (found, address) = if text.parse::<Ipv4Addr>().is_ok() {

@@ -176,6 +176,26 @@ impl Obj {
         unsafe { py::PyLong_Check(self.as_ptr()) == 1 }
     }
 
+    /// Whether this is an int and of no subclass.
+    pub fn is_exact_int(&self) -> bool {
+        // SAFETY: the object is alive.
+        unsafe { py::PyLong_CheckExact(self.as_ptr()) == 1 }
+    }
+
+    /// The value of an int that has 16 bits.
+    pub fn to_u16(&self) -> Option<u16> {
+        if !self.is_int() {
+            return None;
+        }
+        match self.to_i64() {
+            Ok(value) => u16::try_from(value).ok(),
+            Err(raised) => {
+                raised.clear();
+                None
+            }
+        }
+    }
+
     /// Whether this is a tuple.
     pub fn is_tuple(&self) -> bool {
         // SAFETY: the object is alive.
