@@ -1,4 +1,4 @@
-"""Servers and packages that a test may need: whether they are there, and how to install them."""
+"""Programs and packages that a test may need: whether they are there, and how to install them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ def postgres_program(name: str) -> str | None:
     return str(newest[-1]) if newest else shutil.which(name)
 
 
+def browser_program() -> str | None:
+    """The path of Chromium, by the names that distributions give it."""
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "chrome"))
+    return next(filter(None, found), None)
+
+
 def is_there(name: str) -> tuple[bool, str]:
-    """Whether a test can have what it needs; a name that is no server is a package of PyPI."""
+    """Whether a test can have what it needs; a name that is no program is a package of PyPI."""
     if name == "redis-server":
         return shutil.which(name) is not None, "apt-get install redis-server"
     if name == "postgresql":
         return postgres_program("initdb") is not None, "apt-get install postgresql"
+    if name == "chromium":
+        return browser_program() is not None, "apt-get install chromium"
     module = name.replace("-", "_")
     return importlib.util.find_spec(module) is not None, f"pip install {name}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # CPython 3.14 and 3.15 on a Debian machine that has neither: a Debian sid tree, entered by chroot.
 #
-#   tools/sid-python.sh create            make the tree if it is not there: about a minute, 1.5 GB
+#   tools/sid-python.sh create            make the tree if it is not there: two minutes, 2 GB
 #   tools/sid-python.sh run COMMAND...    make it if need be and run a command inside
 #
 # Inside, this checkout is /batuta and the working folder, and the Rust toolchain of this machine
@@ -14,9 +14,9 @@ set -euo pipefail
 checkout=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 tree=${BATUTA_SID:-${XDG_CACHE_HOME:-$HOME/.cache}/batuta/sid}
 versions=(3.14 3.15)
-# What builds need, and what the tests need: servers, `ps`, and a time zone for PostgreSQL.
+# What builds need, and what the tests need: `ps`, a time zone for PostgreSQL, servers, a browser.
 packages=(ca-certificates gcc libc6-dev libssl-dev make procps tzdata)
-servers=(redis-server postgresql)
+programs=(redis-server postgresql chromium)
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -67,16 +67,25 @@ create() {
     say "making a Debian sid tree with Python ${versions[*]} in $tree"
     rm -rf --one-file-system "$tree"
     quietly debootstrap --variant=minbase --include="$include" sid "$tree" "${mirror%/}"
-    say "installing ${servers[*]} into it"
     # Servers are started by the tests alone.
     printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"
     chmod +x "$tree/usr/sbin/policy-rc.d"
     mkdir -p "$tree/etc/postgresql-common"
     printf 'create_main_cluster = false\n' >"$tree/etc/postgresql-common/createcluster.conf"
-    quietly in_tree env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -qq --no-install-recommends "${servers[@]}"
-    in_tree apt-get clean
     touch "$tree/.complete"
+  fi
+  # Also into a tree that was made when the tests needed less.
+  if [[ $(<"$tree/.complete") != "${programs[*]}" ]]; then
+    say "installing ${programs[*]} into it"
+    local install=(in_tree env DEBIAN_FRONTEND=noninteractive
+      apt-get install -y -qq --no-install-recommends "${programs[@]}")
+    # An older tree knows packages that the mirror may have replaced.
+    "${install[@]}" >>"$tree.log" 2>&1 || {
+      quietly in_tree apt-get update -qq
+      quietly "${install[@]}"
+    }
+    in_tree apt-get clean
+    printf '%s\n' "${programs[*]}" >"$tree/.complete"
   fi
   exec 9>&-
 }

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,13 +16,9 @@ import pytest
 from fake_client import Run, service
 from fake_google_photos import READ
 from fake_google_photos.samples import samples
+from needs import browser_program
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (package chromium)"),
-    pytest.mark.timeout(120),
-]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(120)]
 
 # Where to keep the screenshots for a person to look at.
 KEEP = os.environ.get("SCREENSHOTS")
@@ -80,9 +75,10 @@ class Tab:
 @asynccontextmanager
 async def chromium(profile: Path) -> AsyncIterator[Tab]:
     """A browser with one tab."""
-    assert CHROMIUM is not None
+    program = browser_program()
+    assert program is not None
     process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
+        program,
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
