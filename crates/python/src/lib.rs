@@ -38,9 +38,9 @@ fn fill(module: &Obj) -> PyResult<()> {
         c"A bug in Batuta: Rust code panicked.",
         ffi::error::runtime_error_class(),
     )?;
-    ffi::method::PANIC_ERROR.set(panic_error);
-    add(module, c"PanicError", ffi::method::PANIC_ERROR.get())?;
-    ffi::method::silence_panics();
+    ffi::panic::PANIC_ERROR.set(panic_error);
+    add(module, c"PanicError", ffi::panic::PANIC_ERROR.get())?;
+    ffi::panic::silence_panics();
     asyncio::Asyncio::load()?;
     sock::load()?;
     coroutine::load()?;

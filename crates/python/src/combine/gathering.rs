@@ -220,13 +220,6 @@ impl NativeType for GatheringFuture {
     fn properties() -> Properties<Self> {
         future::properties(Properties::new())
             .get(c"_children", |this: &Py<Self>| Obj::list(&this.children()))
-            .get_set(
-                c"_cancel_requested",
-                |this: &Py<Self>| Ok(this.cancel_requested.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.cancel_requested.set(value.is_true()?);
-                    Ok(())
-                },
-            )
+            .flag(c"_cancel_requested", |this: &Py<Self>| &this.cancel_requested)
     }
 }

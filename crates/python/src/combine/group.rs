@@ -205,15 +205,6 @@ impl NativeTaskGroup {
     }
 }
 
-fn set_flag(flag: &Cell<bool>, value: &Obj) -> PyResult<()> {
-    flag.set(value.is_true()?);
-    Ok(())
-}
-
-fn set_slot(slot: &Slot, value: &Obj) {
-    slot.set(value.non_none().cloned());
-}
-
 impl NativeType for NativeTaskGroup {
     const NAME: &'static CStr = c"batuta._batuta.NativeTaskGroup";
     const DOC: &'static CStr = c"Tasks of a batuta.TaskGroup.";
@@ -257,37 +248,17 @@ impl NativeType for NativeTaskGroup {
     }
 
     fn properties() -> Properties<Self> {
-        macro_rules! flag {
-            ($properties:expr, $name:literal, $field:ident) => {
-                $properties.get_set(
-                    $name,
-                    |this: &Py<Self>| Ok(this.$field.get()),
-                    |this: &Py<Self>, value: &Obj| set_flag(&this.$field, value),
-                )
-            };
-        }
-        macro_rules! slot {
-            ($properties:expr, $name:literal, $field:ident) => {
-                $properties.get_set(
-                    $name,
-                    |this: &Py<Self>| Ok(this.$field.get()),
-                    |this: &Py<Self>, value: &Obj| {
-                        set_slot(&this.$field, value);
-                        Ok(())
-                    },
-                )
-            };
-        }
-        let flags = flag!(Properties::new(), c"_entered", entered);
-        let flags = flag!(flags, c"_exiting", exiting);
-        let flags = flag!(flags, c"_aborting", aborting);
-        let flags = flag!(flags, c"_parent_cancel_requested", parent_cancel_requested);
-        let flags = flag!(flags, c"_cancel_on_enter", cancel_on_enter);
-        let slots = slot!(flags, c"_loop", event_loop);
-        let slots = slot!(slots, c"_parent_task", parent);
-        let slots = slot!(slots, c"_tasks", tasks);
-        let slots = slot!(slots, c"_errors", errors);
-        let slots = slot!(slots, c"_base_error", base_error);
-        slot!(slots, c"_on_completed_fut", completed)
+        Properties::new()
+            .flag(c"_entered", |this: &Py<Self>| &this.entered)
+            .flag(c"_exiting", |this: &Py<Self>| &this.exiting)
+            .flag(c"_aborting", |this: &Py<Self>| &this.aborting)
+            .flag(c"_parent_cancel_requested", |this: &Py<Self>| &this.parent_cancel_requested)
+            .flag(c"_cancel_on_enter", |this: &Py<Self>| &this.cancel_on_enter)
+            .slot(c"_loop", |this: &Py<Self>| &this.event_loop)
+            .slot(c"_parent_task", |this: &Py<Self>| &this.parent)
+            .slot(c"_tasks", |this: &Py<Self>| &this.tasks)
+            .slot(c"_errors", |this: &Py<Self>| &this.errors)
+            .slot(c"_base_error", |this: &Py<Self>| &this.base_error)
+            .slot(c"_on_completed_fut", |this: &Py<Self>| &this.completed)
     }
 }

@@ -238,14 +238,7 @@ impl NativeType for NativeTimeout {
                 this.deadline.handle.set(value.non_none().cloned());
                 Ok(())
             })
-            .get_set(
-                c"_task",
-                |this: &Py<Self>| Ok(this.deadline.task.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.deadline.task.set(value.non_none().cloned());
-                    Ok(())
-                },
-            )
+            .slot(c"_task", |this: &Py<Self>| &this.deadline.task)
             .get_set(
                 c"_cancelling",
                 |this: &Py<Self>| Obj::int(this.deadline.cancelling.get()),

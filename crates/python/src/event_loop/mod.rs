@@ -327,38 +327,10 @@ impl NativeType for NativeLoop {
 
     fn properties() -> Properties<Self> {
         schedule::properties(Properties::new())
-            .get_set(
-                c"_debug",
-                |this: &Py<Self>| Ok(this.debug.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.debug.set(value.is_true()?);
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_closed",
-                |this: &Py<Self>| Ok(this.closed.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.closed.set(value.is_true()?);
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_stopping",
-                |this: &Py<Self>| Ok(this.stopping.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.stopping.set(value.is_true()?);
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_thread_id",
-                |this: &Py<Self>| Ok(this.thread_id.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.thread_id.set(value.non_none().cloned());
-                    Ok(())
-                },
-            )
+            .flag(c"_debug", |this: &Py<Self>| &this.debug)
+            .flag(c"_closed", |this: &Py<Self>| &this.closed)
+            .flag(c"_stopping", |this: &Py<Self>| &this.stopping)
+            .slot(c"_thread_id", |this: &Py<Self>| &this.thread_id)
             .get_set(
                 c"slow_callback_duration",
                 |this: &Py<Self>| Ok(this.slow_callback_duration.get()),
@@ -375,22 +347,8 @@ impl NativeType for NativeLoop {
                     Ok(())
                 },
             )
-            .get_set(
-                c"_task_factory",
-                |this: &Py<Self>| Ok(this.task_factory.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.task_factory.set(value.non_none().cloned());
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_current_handle",
-                |this: &Py<Self>| Ok(this.current_handle.get()),
-                |this: &Py<Self>, value: &Obj| {
-                    this.current_handle.set(value.non_none().cloned());
-                    Ok(())
-                },
-            )
+            .slot(c"_task_factory", |this: &Py<Self>| &this.task_factory)
+            .slot(c"_current_handle", |this: &Py<Self>| &this.current_handle)
             .get(c"_signal_fd", |this: &Py<Self>| {
                 Obj::int(i64::from(this.io()?.signals.write_end().as_raw_fd()))
             })

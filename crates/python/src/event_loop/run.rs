@@ -5,7 +5,7 @@ use batuta_engine::driver::{Driver, Event};
 use rustix::io::Errno;
 
 use crate::asyncio::names;
-use crate::ffi::method::catch_panic;
+use crate::ffi::panic::catch_panic;
 use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 use crate::task::{Task, settle, settle_unless_needed};

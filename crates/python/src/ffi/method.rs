@@ -1,76 +1,22 @@
-//! Method and property tables, and the trampolines between CPython and Rust.
+//! Method tables, and the trampolines between CPython and Rust.
 //!
 //! A Rust function becomes a C function by its *type*: every function item has a
 //! type of its own without size, so a generic `extern "C"` function knows which
-//! one to call without being told at run time.
-//!
-//! Panics stop here: a trampoline turns a panic into a `PanicError`, which then
-//! goes the way of every exception.
+//! one to call without being told at run time. Those of properties are in `property`.
 
-use std::any::Any;
-use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
 use super::args::Args;
-use super::error::{PyResult, Raised};
-use super::gil::Global;
+use super::error::PyResult;
 use super::native::{NativeType, Py};
 use super::object::Obj;
+use super::panic::guard;
 
-/// The class of exceptions that panics become.
-pub static PANIC_ERROR: Global<Obj> = Global::new();
-
-/// Runs `body`; a panic raises `PanicError` and gives `failed`.
-#[inline]
-pub(super) fn guard<R>(failed: R, body: impl FnOnce() -> R) -> R {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(value) => value,
-        Err(payload) => {
-            let _raised = raise_panic(&*payload);
-            failed
-        }
-    }
-}
-
-/// Runs `body`; a panic becomes a raised `PanicError`.
-#[inline]
-pub fn catch_panic<R>(body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(raise_panic(&*payload)))
-}
-
-thread_local! {
-    /// Where this thread's last panic happened, for the exception's message.
-    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Keeps panics off standard error: they are reported as exceptions, which name
-/// the place. The hook is this module's own, other Rust extensions have theirs.
-pub fn silence_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string);
-        PANICKED_AT.with(|panicked_at| *panicked_at.borrow_mut() = place);
-    }));
-}
-
-#[cold]
-fn raise_panic(payload: &(dyn Any + Send)) -> Raised {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "unknown".to_owned());
-    let place = PANICKED_AT.with(RefCell::take).unwrap_or_else(|| "unknown place".to_owned());
-    let message = format!("Rust code panicked: {text} ({place})");
-    match PANIC_ERROR.try_get() {
-        Some(class) => Raised::with_message(class, &message),
-        None => Raised::runtime_error(&message),
-    }
-}
+pub use super::property::Properties;
 
 /// What a C function returns for a Rust result.
 #[inline]
@@ -330,97 +276,4 @@ impl<T: NativeType> Bindable<T> {
             ((*function).m_ml == self.0).then(|| Py::<T>::view(&bound).clone())
         }
     }
-}
-
-/// The property table of a native type.
-pub struct Properties<T>(Vec<py::PyGetSetDef>, PhantomData<T>);
-
-impl<T: NativeType> Properties<T> {
-    /// An empty table.
-    pub fn new() -> Self {
-        Self(Vec::new(), PhantomData)
-    }
-
-    /// A property that can only be read.
-    pub fn get<G, R>(mut self, name: &'static CStr, _get: G) -> Self
-    where
-        G: Fn(&Py<T>) -> PyResult<R> + Copy,
-        R: IntoObj,
-    {
-        self.0.push(py::PyGetSetDef {
-            name: name.as_ptr(),
-            get: Some(getter::<T, G, R>),
-            ..py::PyGetSetDef::default()
-        });
-        self
-    }
-
-    /// A property that can be read and written. The setter is not called for
-    /// `del`, which raises `AttributeError`.
-    pub fn get_set<G, R, S>(mut self, name: &'static CStr, _get: G, _set: S) -> Self
-    where
-        G: Fn(&Py<T>) -> PyResult<R> + Copy,
-        R: IntoObj,
-        S: Fn(&Py<T>, &Obj) -> PyResult<()> + Copy,
-    {
-        self.0.push(py::PyGetSetDef {
-            name: name.as_ptr(),
-            get: Some(getter::<T, G, R>),
-            set: Some(setter::<T, S>),
-            ..py::PyGetSetDef::default()
-        });
-        self
-    }
-
-    /// Gives the table to the type, which keeps it for ever; `open` types show
-    /// their `__dict__`.
-    pub(super) fn leak(mut self, open: bool) -> *const c_void {
-        if open {
-            self.0.push(py::PyGetSetDef {
-                name: c"__dict__".as_ptr(),
-                get: Some(py::PyObject_GenericGetDict),
-                set: Some(py::PyObject_GenericSetDict),
-                ..py::PyGetSetDef::default()
-            });
-        }
-        self.0.push(py::PyGetSetDef::default());
-        self.0.leak().as_ptr().cast()
-    }
-}
-
-unsafe extern "C" fn getter<T, G, R>(
-    this: *mut py::PyObject,
-    _closure: *mut c_void,
-) -> *mut py::PyObject
-where
-    T: NativeType,
-    G: Fn(&Py<T>) -> PyResult<R> + Copy,
-    R: IntoObj,
-{
-    guard(ptr::null_mut(), || {
-        // SAFETY: the descriptor has checked the type of `this`.
-        let this = unsafe { Py::view(&this) };
-        to_ptr(conjure::<G>()(this).and_then(R::into_obj))
-    })
-}
-
-unsafe extern "C" fn setter<T, S>(
-    this: *mut py::PyObject,
-    value: *mut py::PyObject,
-    _closure: *mut c_void,
-) -> c_int
-where
-    T: NativeType,
-    S: Fn(&Py<T>, &Obj) -> PyResult<()> + Copy,
-{
-    guard(-1, || {
-        if value.is_null() {
-            let _raised = Raised::attribute_error("cannot delete attribute");
-            return -1;
-        }
-        // SAFETY: the descriptor has checked the type of `this`; the value is
-        // alive during the call.
-        let (this, value) = unsafe { (Py::view(&this), Obj::view(&value)) };
-        conjure::<S>()(this, value).map_or(-1, |()| 0)
-    })
 }

@@ -33,7 +33,7 @@ pub mod error;
 pub mod exception;
 pub mod exit;
 pub mod field;
-mod function;
+pub mod function;
 pub mod gil;
 pub mod method;
 pub mod module;
@@ -41,6 +41,8 @@ pub mod names;
 pub mod native;
 mod number;
 pub mod object;
+pub mod panic;
+pub mod property;
 pub mod recursion;
 #[cfg(not(Py_3_14))]
 pub mod roster;

@@ -10,6 +10,7 @@ use super::args::Args;
 use super::error::{PyResult, Raised};
 use super::method;
 use super::object::Obj;
+use super::panic;
 
 /// Imports a module by its dotted name.
 pub fn import(name: &CStr) -> PyResult<Obj> {
@@ -108,7 +109,7 @@ unsafe extern "C" fn function<F>(
 where
     F: Fn(&Args<'_>) -> PyResult<Obj> + Copy,
 {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         // SAFETY: arguments as vectorcall defines them.
         let args = unsafe { Args::new(args, nargs, names) };
         method::to_ptr(method::conjure::<F>()(&args))
@@ -153,7 +154,7 @@ pub fn init<F: Fill>(name: &'static CStr, doc: &'static CStr, _fill: F) -> *mut 
 }
 
 unsafe extern "C" fn exec<F: Fill>(module: *mut py::PyObject) -> c_int {
-    method::guard(-1, || {
+    panic::guard(-1, || {
         // SAFETY: reads ids of live interpreters, lock held. The types and other
         // statics belong to the main interpreter.
         let main = unsafe { py::PyInterpreterState_Get() == py::PyInterpreterState_Main() };

@@ -219,14 +219,7 @@ fn methods<T: HasCore>() -> Methods<T> {
 
 fn properties<T: HasCore>() -> Properties<T> {
     Properties::new()
-        .get_set(
-            c"_callback",
-            |this: &Py<T>| Ok(this.core().callback.get()),
-            |this: &Py<T>, value: &Obj| {
-                this.core().callback.set(value.non_none().cloned());
-                Ok(())
-            },
-        )
+        .slot(c"_callback", |this: &Py<T>| &this.core().callback)
         .get_set(
             c"_args",
             |this: &Py<T>| this.core().args_tuple(),
@@ -251,22 +244,8 @@ fn properties<T: HasCore>() -> Properties<T> {
                 Ok(())
             },
         )
-        .get_set(
-            c"_source_traceback",
-            |this: &Py<T>| Ok(this.core().source_traceback.get()),
-            |this: &Py<T>, value: &Obj| {
-                this.core().source_traceback.set(value.non_none().cloned());
-                Ok(())
-            },
-        )
-        .get_set(
-            c"_repr",
-            |this: &Py<T>| Ok(this.core().repr.get()),
-            |this: &Py<T>, value: &Obj| {
-                this.core().repr.set(value.non_none().cloned());
-                Ok(())
-            },
-        )
+        .slot(c"_source_traceback", |this: &Py<T>| &this.core().source_traceback)
+        .slot(c"_repr", |this: &Py<T>| &this.core().repr)
         .get(c"_loop", |this: &Py<T>| Ok(this.core().event_loop.get()))
 }
 

@@ -9,11 +9,11 @@ use std::ffi::CStr;
 
 use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
+use crate::ffi::function::add_method;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{TypeCell, define};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
-use super::add_method;
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::lookups::{Lookups, own_names};

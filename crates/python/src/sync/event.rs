@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::coroutine::{Coroutine, Routine, Step};
+use crate::ffi::function::add_method;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{InitFn, TypeCell};
 use crate::ffi::{Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
-use super::add_method;
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::lookups::Lookups;
@@ -122,14 +122,7 @@ impl NativeType for NativeEvent {
 
     fn properties() -> Properties<Self> {
         let properties = waiter::properties(binding::properties(Properties::new()));
-        properties.get_set(
-            c"_value",
-            |this: &Py<Self>| Ok(this.value.get()),
-            |this: &Py<Self>, value: &Obj| {
-                this.value.set(value.is_true()?);
-                Ok(())
-            },
-        )
+        properties.flag(c"_value", |this: &Py<Self>| &this.value)
     }
 }
 

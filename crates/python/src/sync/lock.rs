@@ -5,12 +5,12 @@ use std::ffi::CStr;
 
 use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
+use crate::ffi::function::add_method;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
 use crate::ffi::{Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
-use super::add_method;
 use super::binding::{self, Binding, Bound};
 use super::deque::Deque;
 use super::hooks::{Hooks, Originals};
@@ -166,14 +166,8 @@ impl NativeType for NativeLock {
     }
 
     fn properties() -> Properties<Self> {
-        waiter::properties(binding::properties(Properties::new())).get_set(
-            c"_locked",
-            |this: &Py<Self>| Ok(this.locked.get()),
-            |this: &Py<Self>, locked: &Obj| {
-                this.locked.set(locked.is_true()?);
-                Ok(())
-            },
-        )
+        waiter::properties(binding::properties(Properties::new()))
+            .flag(c"_locked", |this: &Py<Self>| &this.locked)
     }
 }
 

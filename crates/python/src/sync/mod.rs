@@ -34,9 +34,8 @@ pub mod waiter;
 
 use std::ffi::CStr;
 
-use crate::ffi::method::IntoObj;
 use crate::ffi::native::define;
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult};
+use crate::ffi::{Obj, PyResult};
 
 pub use condition::NativeCondition;
 pub use deque::Deque;
@@ -44,41 +43,6 @@ pub use event::NativeEvent;
 pub use lock::NativeLock;
 pub use queue::NativeQueue;
 pub use semaphore::NativeSemaphore;
-
-/// Gives `class` a method in the place of one of asyncio's class, `stock`, which it looks like.
-/// Objects of asyncio's own class get asyncio's own, and so do arguments that do not fit.
-fn add_method<T, F, R>(class: &Obj, stock: &Obj, name: &CStr, method: F) -> PyResult<()>
-where
-    T: NativeType,
-    F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
-    R: IntoObj,
-{
-    add_kin_method(class, stock, &[], name, method)
-}
-
-/// As above, where asyncio has subclasses (`kin`) that have a method of that name themselves.
-fn add_kin_method<T, F, R>(
-    class: &Obj,
-    stock: &Obj,
-    kin: &[Obj],
-    name: &CStr,
-    method: F,
-) -> PyResult<()>
-where
-    T: NativeType,
-    F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
-    R: IntoObj,
-{
-    let model = stock.attr_or_none(name)?;
-    if model.is_none() {
-        return Ok(()); // Some private ones are not in every release.
-    }
-    let kin = kin
-        .iter()
-        .map(|class| Ok((class.clone(), class.attr(name)?)))
-        .collect::<PyResult<Vec<_>>>()?;
-    class.set_attr(name, &model.native_method_of_kin(kin, method)?)
-}
 
 /// Makes the classes.
 pub fn load(add: impl Fn(&'static CStr, &Obj) -> PyResult<()>) -> PyResult<()> {

@@ -6,6 +6,7 @@ use std::ffi::CStr;
 
 use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
+use crate::ffi::function::{add_kin_method, add_method};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
@@ -17,7 +18,6 @@ use super::hooks::{Hooks, Originals};
 use super::lookups::{Lookups, own_names};
 use super::number::Number;
 use super::waiter::{self, HasWaiters};
-use super::{add_kin_method, add_method};
 
 /// A number of holders at a time.
 #[derive(Debug)]

@@ -84,14 +84,7 @@ pub fn methods() -> Methods<Task> {
 /// The table of properties.
 pub fn properties() -> Properties<Task> {
     future::properties(Properties::new())
-        .get_set(
-            c"_log_destroy_pending",
-            |this: &Py<Task>| Ok(this.log_destroy_pending.get()),
-            |this: &Py<Task>, value: &Obj| {
-                this.log_destroy_pending.set(value.is_true()?);
-                Ok(())
-            },
-        )
+        .flag(c"_log_destroy_pending", |this: &Py<Task>| &this.log_destroy_pending)
         .get(c"_must_cancel", |this: &Py<Task>| Ok(this.must_cancel.get()))
         .get(c"_num_cancels_requested", |this: &Py<Task>| count(this.cancels_requested.get()))
         .get(c"_coro", |this: &Py<Task>| Ok(this.coro.get()))

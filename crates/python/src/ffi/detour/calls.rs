@@ -14,8 +14,9 @@ use super::super::args::Args;
 use super::super::error::Raised;
 use super::super::exit::surviving;
 use super::super::gil::Global;
-use super::super::method::{guard, to_ptr};
+use super::super::method::to_ptr;
 use super::super::object::Obj;
+use super::super::panic::guard;
 use super::Detour;
 
 /// How many functions of one kind there may be.

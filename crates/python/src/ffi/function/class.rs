@@ -7,8 +7,9 @@ use std::ptr;
 use pyo3_ffi as py;
 
 use super::super::error::PyResult;
-use super::super::method::{guard, to_ptr};
+use super::super::method::to_ptr;
 use super::super::object::Obj;
+use super::super::panic::guard;
 use super::Function;
 
 unsafe extern "C" {

@@ -10,6 +10,7 @@
 
 mod class;
 
+use std::ffi::CStr;
 use std::ptr;
 
 use pyo3_ffi as py;
@@ -18,9 +19,10 @@ use super::args::Args;
 use super::error::{PyResult, Raised};
 use super::exit::{self, surviving};
 use super::gil::Global;
-use super::method::{IntoObj, conjure, guard, to_ptr};
+use super::method::{IntoObj, conjure, to_ptr};
 use super::native::{NativeType, Py};
 use super::object::Obj;
+use super::panic::guard;
 
 #[repr(C)]
 struct Function {
@@ -76,6 +78,41 @@ impl Obj {
             None => Ok(()),
         })
     }
+}
+
+/// Gives `class` a native method in the place of one of a Python class, `stock`, which it looks
+/// like. Objects of other classes get the Python class's own, and so do arguments that do not fit.
+pub fn add_method<T, F, R>(class: &Obj, stock: &Obj, name: &CStr, method: F) -> PyResult<()>
+where
+    T: NativeType,
+    F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    add_kin_method(class, stock, &[], name, method)
+}
+
+/// As above, where the Python class has subclasses (`kin`) with a method of that name themselves.
+pub fn add_kin_method<T, F, R>(
+    class: &Obj,
+    stock: &Obj,
+    kin: &[Obj],
+    name: &CStr,
+    method: F,
+) -> PyResult<()>
+where
+    T: NativeType,
+    F: Fn(&Py<T>, &Args<'_>) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    let model = stock.attr_or_none(name)?;
+    if model.is_none() {
+        return Ok(()); // Some private ones are not in every release.
+    }
+    let kin = kin
+        .iter()
+        .map(|class| Ok((class.clone(), class.attr(name)?)))
+        .collect::<PyResult<Vec<_>>>()?;
+    class.set_attr(name, &model.native_method_of_kin(kin, method)?)
 }
 
 unsafe extern "C" fn function_call<F, R>(

@@ -8,8 +8,8 @@ use pyo3_ffi as py;
 
 use super::super::base;
 use super::super::error::{PyResult, Raised};
-use super::super::method;
 use super::super::object::Obj;
+use super::super::panic;
 use super::super::slot::Visitor;
 #[cfg(not(Py_3_14))]
 use super::super::trash;
@@ -65,7 +65,7 @@ unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
         if may_be_kept {
             py::PyObject_GC_UnTrack(object.cast());
             clear_weak_references(object, class);
-            method::guard((), || T::retire(Py::view(&object)));
+            panic::guard((), || T::retire(Py::view(&object)));
             if base_is_blank::<T>(object) {
                 return keep::<T>(object);
             }
@@ -78,7 +78,7 @@ unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
         }
         py::PyObject_GC_UnTrack(object.cast());
         clear_weak_references(object, class);
-        method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        panic::guard((), || ptr::drop_in_place(place::<T>(object)));
         if !base_is_blank::<T>(object) {
             // Only the base knows what else hangs on its fields, such as the interpreter's
             // list of tasks. The finalizer, which it calls too, has run: see `nothing_to_do`.
@@ -106,7 +106,7 @@ unsafe fn keep<T: NativeType>(object: *mut py::PyObject) {
     let cell = T::cell();
     // SAFETY: says the caller; the pool is touched for one operation, which runs no other code.
     unsafe {
-        method::guard((), || ptr::drop_in_place(place::<T>(object)));
+        panic::guard((), || ptr::drop_in_place(place::<T>(object)));
         if T::CHAINED {
             base::clear_attributes(cell.base.get(), object);
         }
@@ -168,7 +168,7 @@ pub(super) unsafe extern "C" fn clear<T: NativeType>(object: *mut py::PyObject) 
         if T::OPEN {
             py::Py_CLEAR(dict_place::<T>(object));
         }
-        method::guard((), || (*place::<T>(object)).clear());
+        panic::guard((), || (*place::<T>(object)).clear());
         if T::CHAINED { base::clear(T::cell().base.get(), object) } else { 0 }
     }
 }
@@ -179,7 +179,7 @@ pub(super) unsafe extern "C" fn finalize<T: NativeType>(object: *mut py::PyObjec
     unsafe {
         let pending = Raised::is_set().then(|| Raised::already_set().take());
         if let Some(run) = T::FINALIZE {
-            method::guard((), || run(Py::view(&object)));
+            panic::guard((), || run(Py::view(&object)));
         }
         if Raised::is_set() {
             Raised::already_set().unraisable(Obj::view(&object));

@@ -11,6 +11,7 @@ use super::super::call::Sent;
 use super::super::error::{PyResult, Raised};
 use super::super::method;
 use super::super::object::Obj;
+use super::super::panic;
 use super::{NativeType, Py, life};
 
 pub(super) unsafe extern "C" fn construct<T: NativeType>(
@@ -18,7 +19,7 @@ pub(super) unsafe extern "C" fn construct<T: NativeType>(
     _args: *mut py::PyObject,
     _kwargs: *mut py::PyObject,
 ) -> *mut py::PyObject {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         let Some(make) = T::CONSTRUCT else { return ptr::null_mut() };
         // SAFETY: CPython calls `tp_new` with the type or a subclass.
         let made = make().and_then(|value| unsafe { life::allocate::<T>(class, value) });
@@ -31,7 +32,7 @@ pub(super) unsafe extern "C" fn init<T: NativeType>(
     args: *mut py::PyObject,
     kwargs: *mut py::PyObject,
 ) -> c_int {
-    method::guard(-1, || {
+    panic::guard(-1, || {
         // SAFETY: CPython passes a live instance, a tuple, and a dict or null.
         let done = unsafe {
             Args::with_dict(args, kwargs, |args| match T::INIT {
@@ -46,7 +47,7 @@ pub(super) unsafe extern "C" fn init<T: NativeType>(
 pub(super) unsafe extern "C" fn iterator<T: NativeType>(
     object: *mut py::PyObject,
 ) -> *mut py::PyObject {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         // SAFETY: called with a live instance.
         let this = unsafe { Py::<T>::view(&object) };
         T::ITERATE.map_or(ptr::null_mut(), |make| method::to_ptr(make(this)))
@@ -56,7 +57,7 @@ pub(super) unsafe extern "C" fn iterator<T: NativeType>(
 pub(super) unsafe extern "C" fn repr<T: NativeType>(
     object: *mut py::PyObject,
 ) -> *mut py::PyObject {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         // SAFETY: called with a live instance.
         let this = unsafe { Py::<T>::view(&object) };
         T::REPR.map_or(ptr::null_mut(), |repr| method::to_ptr(repr(this)))
@@ -68,7 +69,7 @@ pub(super) unsafe extern "C" fn call<T: NativeType>(
     args: *mut py::PyObject,
     kwargs: *mut py::PyObject,
 ) -> *mut py::PyObject {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         if !kwargs.is_null() {
             // SAFETY: a non-null `kwargs` of `tp_call` is a dict.
             if unsafe { py::PyDict_Size(kwargs) } > 0 {
@@ -89,7 +90,7 @@ pub(super) unsafe extern "C" fn call<T: NativeType>(
 pub(super) unsafe extern "C" fn awaited<T: NativeType>(
     object: *mut py::PyObject,
 ) -> *mut py::PyObject {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         // SAFETY: called with a live instance.
         let this = unsafe { Py::<T>::view(&object) };
         let allowed = T::AWAIT.map_or(Ok(()), |check| check(this));
@@ -110,7 +111,7 @@ pub(super) unsafe extern "C" fn send<T: NativeType>(
     value: *mut py::PyObject,
     result: *mut *mut py::PyObject,
 ) -> py::PySendResult {
-    method::guard(py::PySendResult::PYGEN_ERROR, || {
+    panic::guard(py::PySendResult::PYGEN_ERROR, || {
         let Some(send) = T::SEND else { return py::PySendResult::PYGEN_ERROR };
         // SAFETY: CPython passes live objects and a place for the result.
         unsafe {
@@ -133,7 +134,7 @@ pub(super) unsafe extern "C" fn send<T: NativeType>(
 pub(super) unsafe extern "C" fn next<T: NativeType>(
     object: *mut py::PyObject,
 ) -> *mut py::PyObject {
-    method::guard(ptr::null_mut(), || {
+    panic::guard(ptr::null_mut(), || {
         let Some(send) = T::SEND else { return ptr::null_mut() };
         // SAFETY: called with a live instance.
         let this = unsafe { Py::view(&object) };
@@ -150,7 +151,7 @@ pub(super) unsafe extern "C" fn set_attribute<T: NativeType>(
     name: *mut py::PyObject,
     value: *mut py::PyObject,
 ) -> c_int {
-    method::guard(-1, || {
+    panic::guard(-1, || {
         // SAFETY: CPython passes live objects; a null value means `del`.
         unsafe {
             let status = py::PyObject_GenericSetAttr(object, name, value);

@@ -1,10 +1,10 @@
 //! The methods of queues.
 
+use crate::ffi::function::{add_kin_method, add_method};
 use crate::ffi::module::import;
 use crate::ffi::{Obj, Py, PyResult};
 
 use super::super::lookups::Lookups;
-use super::super::{add_kin_method, add_method};
 use super::steps::{self, QueueSteps};
 use super::{NativeQueue, note_originals};
 

@@ -346,14 +346,7 @@ impl NativeType for NativeQueue {
                     Ok(())
                 },
             )
-            .get_set(
-                c"_is_shutdown",
-                |this: &This| Ok(this.is_shutdown.get()),
-                |this: &This, value: &Obj| {
-                    this.is_shutdown.set(value.is_true()?);
-                    Ok(())
-                },
-            )
+            .flag(c"_is_shutdown", |this: &This| &this.is_shutdown)
             .get_set(
                 c"_finished",
                 |this: &This| this.finished.show(this.as_obj()),
