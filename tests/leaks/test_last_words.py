@@ -520,6 +520,14 @@ PROGRAMS = {
         loop.close()
         del box
     """,
+    "nobody awaits at the end": """
+        import sys
+        loop = new_event_loop()
+        loop.close()
+        # asyncio's own queue, or Batuta's.
+        module = sys.modules[type(loop).__module__.partition(".")[0]]
+        lost = module.Queue().get()
+    """,
     "a failing run": """
         async def main(): raise LookupError("run")
         run(main())

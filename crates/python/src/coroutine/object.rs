@@ -37,7 +37,7 @@ impl<R: Routine> Coroutine<R> {
     #[cold]
     fn abandoned_early(this: &Py<Self>) {
         if this.phase.get() == Phase::Created
-            && let Err(raised) = origin::warn_unawaited(this.as_obj())
+            && let Err(raised) = origin::warn_unawaited(this.as_obj(), this.routine.qualname())
         {
             raised.unraisable(this.as_obj());
         }

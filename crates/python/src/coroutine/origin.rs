@@ -7,8 +7,9 @@
 use std::cell::Cell;
 
 use crate::asyncio::Asyncio;
+use crate::ffi::error::runtime_warning;
 use crate::ffi::gil::Global;
-use crate::ffi::module::import;
+use crate::ffi::module::{import, is_finalizing};
 use crate::ffi::{Obj, PyResult};
 
 /// What this module needs of others.
@@ -68,6 +69,10 @@ pub fn current() -> PyResult<Option<Obj>> {
 
 /// Warns that nobody has awaited `coroutine`.
 #[cold]
-pub(super) fn warn_unawaited(coroutine: &Obj) -> PyResult<()> {
+pub(super) fn warn_unawaited(coroutine: &Obj, qualname: &str) -> PyResult<()> {
+    if is_finalizing() {
+        // The function imports what can no longer be imported.
+        return runtime_warning(&format!("coroutine '{qualname}' was never awaited"));
+    }
     LOOKUPS.get().warn_unawaited.call1(coroutine).map(drop)
 }

@@ -85,6 +85,14 @@ pub fn resource_warning(source: &Obj, message: &Obj) -> PyResult<()> {
     Raised::check(status).map(drop)
 }
 
+/// Warns of what a program does at run time.
+pub fn runtime_warning(message: &str) -> PyResult<()> {
+    let message = CString::new(message.replace('\0', "\\0")).unwrap_or_default();
+    // SAFETY: the class is a static, the message a C string.
+    let status = unsafe { py::PyErr_WarnEx(py::PyExc_RuntimeWarning, message.as_ptr(), 1) };
+    Raised::check(status).map(drop)
+}
+
 /// Warns of something that Python will take away.
 #[cfg(Py_3_12)]
 pub fn deprecation_warning(message: &std::ffi::CStr) -> PyResult<()> {
