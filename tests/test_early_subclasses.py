@@ -10,6 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Coroutine, Iterator
 from typing import Any
+from unittest import mock
 
 import batuta
 import pytest
@@ -19,8 +20,8 @@ from batuta.natives import NATIVE
 CLASSES: dict[str, Any] = {
     name: getattr(asyncio, name)
     for name in NATIVE
-    # Future stays; streams have tests of their own.
-    if isinstance(NATIVE[name], type) and name != "Future" and not name.startswith("Stream")
+    # Future stays.
+    if isinstance(NATIVE[name], type) and name != "Future"
 }
 EARLY = {name: type(f"Early{name}", (stock,), {}) for name, stock in CLASSES.items()}
 early_wait_for = asyncio.wait_for
@@ -178,14 +179,22 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "_put": (1,),
     "_wakeup_next": ([],),
     "add_done_callback": (print,),
+    "connection_lost": (None,),
+    "data_received": (b"data",),
+    "feed_data": (b"data",),
+    "get_extra_info": ("socket",),
     "notify": (1,),
     "put": (1,),
     "put_nowait": (1,),
+    "readexactly": (2,),
     "remove_done_callback": (print,),
     "reschedule": (None,),
     "set_exception": (ValueError(),),
     "set_name": ("name",),
     "set_result": (1,),
+    "set_transport": (None,),
+    "write": (b"data",),
+    "writelines": ([b"data"],),
     "wait_for": (lambda: True,),
 }
 # They wait for somebody else.
@@ -203,9 +212,38 @@ def methods(name: str) -> list[str]:
         if inspect.isroutine(inspect.getattr_static(stock, key))
         and (name, key) not in WAITS
         and not key.startswith("_wait")
-        and key not in ("_block", "_release", "_exit")
+        and key
+        not in (
+            "_block",
+            "_release",
+            "_exit",
+            "_get_close_waiter",
+            "_replace_transport",
+            "start_tls",
+        )
         and not (key.startswith("__") and hasattr(object, key) and key != "__repr__")
     )
+
+
+def stream(name: str, method: str) -> Any:
+    """A stream's object of an early class, with a transport that takes everything."""
+    loop = asyncio.get_running_loop()
+    reader = EARLY["StreamReader"](loop=loop)
+    if name == "StreamReader":
+        if method != "feed_data":
+            reader.feed_data(b"line\nmore")
+            reader.feed_eof()
+        return reader
+    protocol = EARLY["StreamReaderProtocol"](reader, loop=loop)
+    transport = mock.create_autospec(asyncio.Transport, instance=True)
+    protocol.connection_made(transport)
+    if name == "StreamReaderProtocol":
+        if method == "resume_writing":
+            protocol.pause_writing()
+        return protocol
+    protocol.connection_lost(None)  # for wait_closed()
+    protocol._connection_lost = False  # and drain()
+    return EARLY["StreamWriter"](transport, protocol, reader, loop)
 
 
 async def prepared(name: str, method: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -215,6 +253,8 @@ async def prepared(name: str, method: str, coroutine: Coroutine[Any, Any, Any]) 
         task = early(coroutine, loop=asyncio.get_running_loop(), name="name")
         task._log_destroy_pending = False
         return task
+    if name.startswith("Stream"):
+        return stream(name, method)
     made = early(*{"Barrier": (2,), "Timeout": (None,)}.get(name, ()))
     if method in ("get", "get_nowait", "task_done", "_get"):
         made._put(1)
@@ -250,7 +290,7 @@ async def outcome(name: str, method: str) -> str:
     if name == "Task" and method == "__repr__":
         got = got.partition(" coro=")[0]
     elif method == "__repr__":
-        got = got.partition(" at ")[0]
+        got = got.partition(" transport=" if name.startswith("Stream") else " at ")[0]
     return repr(got) if isinstance(got, (str, int, BaseException)) else type(got).__name__
 
 

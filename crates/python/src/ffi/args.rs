@@ -72,6 +72,12 @@ impl<'a> Args<'a> {
         self.refuse(&format!("{function}() missing 1 required positional argument: '{parameter}'"))
     }
 
+    /// One of them is of another kind than the function is made for: a `TypeError`.
+    #[cold]
+    pub fn unfit(&self, function: &str) -> Raised {
+        self.refuse(&format!("{function}() takes other arguments"))
+    }
+
     /// Lays the arguments of `tp_init` out as vectorcall would.
     ///
     /// # Safety

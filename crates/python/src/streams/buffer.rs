@@ -40,6 +40,11 @@ impl Buffer {
         }
     }
 
+    /// Whether the bytes lie in a bytearray.
+    pub fn is_shown(&self) -> bool {
+        matches!(&*self.0.borrow(), Place::Python(_))
+    }
+
     /// Looks at the bytes. `look` runs no Python code.
     #[inline]
     pub fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {

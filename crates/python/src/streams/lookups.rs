@@ -1,10 +1,9 @@
 //! What this folder needs to know of the interpreter, looked up once at import.
 
-use crate::ffi::Obj;
-use crate::ffi::error::{PyResult, Raised};
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::declare_names;
+use crate::ffi::{Obj, PyResult};
 
 declare_names! {
     /// Attribute and keyword names.
@@ -62,13 +61,4 @@ impl Lookups {
 #[inline]
 pub fn own_names() -> &'static Names {
     &Lookups::get().names
-}
-
-/// `raise class(first, second)`
-#[cold]
-pub fn raise2(class: &Obj, first: &Obj, second: &Obj) -> Raised {
-    match class.call2(first, second) {
-        Ok(exception) => Raised::raise(&exception),
-        Err(raised) => raised,
-    }
 }

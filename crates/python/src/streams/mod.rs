@@ -25,9 +25,11 @@ mod protocol;
 mod reader;
 mod writer;
 
+use crate::asyncio::names;
+use crate::event_loop::{NativeLoop, Past};
 use crate::ffi::names::Name;
 use crate::ffi::native::define;
-use crate::ffi::{Args, Obj, PyResult, Raised};
+use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot};
 
 pub use protocol::NativeStreamReaderProtocol;
 pub use reader::NativeStreamReader;
@@ -51,13 +53,26 @@ fn one_argument<'a>(function: &str, args: &Args<'a>, name: &Name) -> PyResult<&'
         return Ok(only);
     }
     let [only] = args.bind(function, 0, [name])?;
-    only.ok_or_else(|| {
-        let name = name.as_obj().to_string_lossy().unwrap_or_else(|raised| {
-            raised.clear();
-            String::new()
-        });
-        Raised::type_error(&format!(
-            "{function}() missing 1 required positional argument: '{name}'"
-        ))
-    })
+    only.ok_or_else(|| args.unfit(function))
+}
+
+/// A new future of the loop.
+#[inline]
+fn new_future(event_loop: &Slot) -> PyResult<Obj> {
+    let event_loop = event_loop.get_or_none();
+    match Py::<NativeLoop>::from_instance(&event_loop) {
+        Some(native) if NativeLoop::may_go_past(native, Past::CreateFuture) => {
+            NativeLoop::create_future(native)
+        }
+        _ => event_loop.call_method0(&names().create_future),
+    }
+}
+
+/// `raise class(first, second)`
+#[cold]
+fn raise2(class: &Obj, first: &Obj, second: &Obj) -> Raised {
+    match class.call2(first, second) {
+        Ok(exception) => Raised::raise(&exception),
+        Err(raised) => raised,
+    }
 }

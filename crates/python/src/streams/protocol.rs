@@ -11,18 +11,19 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use crate::asyncio::names;
-use crate::event_loop::{NativeLoop, Past};
+use crate::event_loop::NativeLoop;
+use crate::ffi::function::add_method;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, TypeCell};
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sync::Deque;
 use crate::sync::hooks::{Hooks, Originals};
 use crate::sync::waiter;
 
 use super::lookups::{Lookups, own_names};
-use super::one_argument;
 use super::reader::NativeStreamReader;
+use super::{new_future, one_argument};
 
 /// A protocol that feeds a reader.
 #[derive(Debug, Default)]
@@ -49,12 +50,25 @@ enum Hook {
     DrainHelper,
 }
 
-/// Notes the class's own methods.
+/// Gives the class its methods, and notes which they are.
 pub fn prepare(class: Obj) -> PyResult<Obj> {
-    let (names, stock) = (own_names(), &Lookups::get().protocol);
-    let originals = Originals::note(&class, &[&names.data_received])?
-        .and(stock, &names._stream_reader)?
-        .and(stock, &names._drain_helper)?;
+    type This = Py<NativeStreamReaderProtocol>;
+    let (own, stock) = (own_names(), &Lookups::get().protocol);
+    add_method(&class, stock, c"data_received", |this: &This, args| {
+        const NAME: &str = "StreamReaderProtocol.data_received";
+        this.data_received(one_argument(NAME, args, &names().data)?)
+    })?;
+    add_method(&class, stock, c"pause_writing", |this: &This, args| {
+        args.only_self("FlowControlMixin.pause_writing")?;
+        this.pause_writing()
+    })?;
+    add_method(&class, stock, c"resume_writing", |this: &This, args| {
+        args.only_self("FlowControlMixin.resume_writing")?;
+        this.resume_writing()
+    })?;
+    let originals = Originals::note(&class, &[&own.data_received])?
+        .and(stock, &own._stream_reader)?
+        .and(stock, &own._drain_helper)?;
     ORIGINALS.set(originals);
     Ok(class)
 }
@@ -123,13 +137,7 @@ impl Py<NativeStreamReaderProtocol> {
 
     /// A future that is done when a writer may go on.
     pub fn wait_for_room(&self) -> PyResult<Obj> {
-        let event_loop = self.event_loop.get_or_none();
-        let future = match Py::<NativeLoop>::from_instance(&event_loop) {
-            Some(native) if NativeLoop::may_go_past(native, Past::CreateFuture) => {
-                NativeLoop::create_future(native)?
-            }
-            _ => event_loop.call_method0(&names().create_future)?,
-        };
+        let future = new_future(&self.event_loop)?;
         self.drain_waiters.push(&future)?;
         Ok(future)
     }
@@ -205,63 +213,16 @@ impl NativeType for NativeStreamReaderProtocol {
     }
 
     fn methods() -> Methods<Self> {
-        type This = Py<NativeStreamReaderProtocol>;
         Methods::new()
-            .args(
-                c"data_received",
-                c"data_received($self, data)\n--\n\nGive data to the reader.",
-                |this: &This, args: &Args<'_>| {
-                    const NAME: &str = "StreamReaderProtocol.data_received";
-                    this.data_received(one_argument(NAME, args, &names().data)?)
-                },
-            )
-            .noargs(
-                c"pause_writing",
-                c"pause_writing($self, /)\n--\n\nHave the writers wait.",
-                |this: &This| this.pause_writing(),
-            )
-            .noargs(
-                c"resume_writing",
-                c"resume_writing($self, /)\n--\n\nLet the writers go on.",
-                |this: &This| this.resume_writing(),
-            )
     }
 
     fn properties() -> Properties<Self> {
         type This = Py<NativeStreamReaderProtocol>;
         Properties::new()
-            .get_set(
-                c"_loop",
-                |this: &This| Ok(this.event_loop.get()),
-                |this: &This, event_loop: &Obj| {
-                    this.event_loop.set(event_loop.non_none().cloned());
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_stream_reader_wr",
-                |this: &This| Ok(this.reader.get()),
-                |this: &This, reference: &Obj| {
-                    this.reader.set(reference.non_none().cloned());
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_paused",
-                |this: &This| Ok(this.paused.get()),
-                |this: &This, paused: &Obj| {
-                    this.paused.set(paused.is_true()?);
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_connection_lost",
-                |this: &This| Ok(this.connection_lost.get()),
-                |this: &This, lost: &Obj| {
-                    this.connection_lost.set(lost.is_true()?);
-                    Ok(())
-                },
-            )
+            .slot(c"_loop", |this: &This| &this.event_loop)
+            .slot(c"_stream_reader_wr", |this: &This| &this.reader)
+            .flag(c"_paused", |this: &This| &this.paused)
+            .flag(c"_connection_lost", |this: &This| &this.connection_lost)
             .get_set(
                 c"_drain_waiters",
                 |this: &This| this.drain_waiters.show(),

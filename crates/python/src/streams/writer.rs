@@ -9,7 +9,9 @@ use std::ffi::CStr;
 
 use crate::asyncio::{Asyncio, names};
 use crate::coroutine::{Coroutine, Routine, Step};
+use crate::event_loop::NativeLoop;
 use crate::ffi::error::assertion_error_class;
+use crate::ffi::function::add_method;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::names::Name;
 use crate::ffi::native::{InitFn, TypeCell};
@@ -32,12 +34,38 @@ pub struct NativeStreamWriter {
 static WRITER: TypeCell = TypeCell::new();
 static DRAIN: TypeCell = TypeCell::new();
 
-/// Gives the class its `__init__` and its coroutine method.
+/// Gives the class its methods.
 pub fn prepare(class: Obj) -> PyResult<Obj> {
+    type This = Py<NativeStreamWriter>;
     crate::coroutine::define::<Drain>()?;
     let stock = &Lookups::get().writer;
-    let drain = stock.attr(c"drain")?;
-    let drain = drain.native_method(|this: &Py<NativeStreamWriter>, args: &Args<'_>| {
+    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeStreamWriter>()?)?;
+    add_method(&class, stock, c"write", |this: &This, args| {
+        let data = one_argument("StreamWriter.write", args, &names().data)?;
+        this.transport.get_or_none().call_method1(&own_names().write, data).map(drop)
+    })?;
+    add_method(&class, stock, c"writelines", |this: &This, args| {
+        let data = one_argument("StreamWriter.writelines", args, &names().data)?;
+        this.transport.get_or_none().call_method1(&own_names().writelines, data).map(drop)
+    })?;
+    add_method(&class, stock, c"write_eof", |this: &This, args| {
+        args.only_self("StreamWriter.write_eof")?;
+        this.ask(&own_names().write_eof)
+    })?;
+    add_method(&class, stock, c"can_write_eof", |this: &This, args| {
+        args.only_self("StreamWriter.can_write_eof")?;
+        this.ask(&own_names().can_write_eof)
+    })?;
+    add_method(&class, stock, c"close", |this: &This, args| {
+        args.only_self("StreamWriter.close")?;
+        this.ask(&names().close)
+    })?;
+    add_method(&class, stock, c"is_closing", |this: &This, args| {
+        args.only_self("StreamWriter.is_closing")?;
+        this.ask(&own_names().is_closing)
+    })?;
+    add_method(&class, stock, c"get_extra_info", |this: &This, args| this.get_extra_info(args))?;
+    add_method(&class, stock, c"drain", |this: &This, args| {
         args.only_self("StreamWriter.drain")?;
         Coroutine::make(Drain {
             writer: Held::from(this),
@@ -45,8 +73,6 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
             waiter: Slot::default(),
         })
     })?;
-    class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeStreamWriter>()?)?;
-    class.set_attr(c"drain", &drain)?;
     Ok(class)
 }
 
@@ -58,20 +84,20 @@ impl NativeStreamWriter {
         let parameters = [&names.transport, &names.protocol, &own_names().reader, event_loop];
         let given = args.bind(NAME, 0, parameters)?;
         let [Some(transport), Some(protocol), Some(reader), Some(event_loop)] = given else {
-            return Err(Raised::type_error(&format!(
-                "{NAME}() takes transport, protocol, reader and loop"
-            )));
+            return Err(args.unfit(NAME));
         };
         self.transport.set(Some(transport.clone()));
         self.protocol.set(Some(protocol.clone()));
         if !reader.is_none() && !reader.is_instance(&Lookups::get().reader)? {
-            return Err(Raised::with_message(
-                assertion_error_class(),
-                "reader must be a StreamReader or None",
-            ));
+            // As a bare `assert` says it.
+            return Err(Raised::raise(&assertion_error_class().call0()?));
         }
         self.reader.set(reader.non_none().cloned());
         self.event_loop.set(Some(event_loop.clone()));
+        if Py::<NativeLoop>::from_instance(event_loop).is_none() {
+            // asyncio makes a future here: what is no loop is noticed.
+            event_loop.getattr(&names.create_future)?;
+        }
         Ok(())
     }
 
@@ -85,9 +111,7 @@ impl NativeStreamWriter {
         const NAME: &str = "StreamWriter.get_extra_info";
         let names = own_names();
         let [name, default] = args.bind(NAME, 0, [&names.name, &names.default])?;
-        let name = name.ok_or_else(|| {
-            Raised::type_error(&format!("{NAME}() missing 1 required positional argument: 'name'"))
-        })?;
+        let name = name.ok_or_else(|| args.missing(NAME, "name"))?;
         let none = Obj::none();
         let transport = self.transport.get_or_none();
         transport.call_method2(&names.get_extra_info, name, default.unwrap_or(&none))
@@ -118,90 +142,17 @@ impl NativeType for NativeStreamWriter {
     }
 
     fn methods() -> Methods<Self> {
-        type This = Py<NativeStreamWriter>;
         Methods::new()
-            .args(
-                c"write",
-                c"write($self, data)\n--\n\nSend data, at once if possible.",
-                |this: &This, args: &Args<'_>| {
-                    let data = one_argument("StreamWriter.write", args, &names().data)?;
-                    let transport = this.transport.get_or_none();
-                    transport.call_method1(&own_names().write, data).map(drop)
-                },
-            )
-            .args(
-                c"writelines",
-                c"writelines($self, data)\n--\n\nSend several pieces of data.",
-                |this: &This, args: &Args<'_>| {
-                    let data = one_argument("StreamWriter.writelines", args, &names().data)?;
-                    let transport = this.transport.get_or_none();
-                    transport.call_method1(&own_names().writelines, data).map(drop)
-                },
-            )
-            .noargs(
-                c"write_eof",
-                c"write_eof($self, /)\n--\n\nClose the sending end when all data is sent.",
-                |this: &This| this.ask(&own_names().write_eof),
-            )
-            .noargs(
-                c"can_write_eof",
-                c"can_write_eof($self, /)\n--\n\nReturn True if there is write_eof().",
-                |this: &This| this.ask(&own_names().can_write_eof),
-            )
-            .noargs(
-                c"close",
-                c"close($self, /)\n--\n\nClose the connection when all data is sent.",
-                |this: &This| this.ask(&names().close),
-            )
-            .noargs(
-                c"is_closing",
-                c"is_closing($self, /)\n--\n\nReturn True if it is closed or about to be.",
-                |this: &This| this.ask(&own_names().is_closing),
-            )
-            .args(
-                c"get_extra_info",
-                c"get_extra_info($self, name, default=None)\n--\n\n\
-                  Return what the transport knows of the connection.",
-                |this: &This, args: &Args<'_>| this.get_extra_info(args),
-            )
     }
 
     fn properties() -> Properties<Self> {
         type This = Py<NativeStreamWriter>;
         Properties::new()
             .get(c"transport", |this: &This| Ok(this.transport.get()))
-            .get_set(
-                c"_transport",
-                |this: &This| Ok(this.transport.get()),
-                |this: &This, transport: &Obj| {
-                    this.transport.set(Some(transport.clone()));
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_protocol",
-                |this: &This| Ok(this.protocol.get()),
-                |this: &This, protocol: &Obj| {
-                    this.protocol.set(Some(protocol.clone()));
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_reader",
-                |this: &This| Ok(this.reader.get()),
-                |this: &This, reader: &Obj| {
-                    this.reader.set(reader.non_none().cloned());
-                    Ok(())
-                },
-            )
-            .get_set(
-                c"_loop",
-                |this: &This| Ok(this.event_loop.get()),
-                |this: &This, event_loop: &Obj| {
-                    this.event_loop.set(Some(event_loop.clone()));
-                    Ok(())
-                },
-            )
+            .slot(c"_transport", |this: &This| &this.transport)
+            .slot(c"_protocol", |this: &This| &this.protocol)
+            .slot(c"_reader", |this: &This| &this.reader)
+            .slot(c"_loop", |this: &This| &this.event_loop)
     }
 }
 

@@ -9,69 +9,19 @@ use std::ffi::CStr;
 
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::ffi::error::stop_async_iteration_class;
-use crate::ffi::names::Name;
 use crate::ffi::native::TypeCell;
-use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 
-use super::super::lookups::{Lookups, own_names};
+use super::super::lookups::own_names;
+use super::replaced::line_too_long;
 use super::until::{Found, OVERRUN, Separators, TOO_LONG, overrun};
-use super::{Hook, NativeStreamReader, note_originals};
+use super::{Hook, NativeStreamReader};
 
 static READER_STEPS: TypeCell = TypeCell::new();
 
-/// Gives the class its coroutine methods.
-pub fn prepare(class: Obj) -> PyResult<Obj> {
-    type This = Py<NativeStreamReader>;
-    crate::coroutine::define::<ReaderSteps>()?;
-    let stock = &Lookups::get().reader;
-    let read = stock.attr(c"read")?.native_method(|this: &This, args: &Args<'_>| {
-        let n = argument("StreamReader.read", args, &own_names().n)?;
-        ReaderSteps::make(this, Purpose::Read, n)
-    })?;
-    let exactly = stock.attr(c"readexactly")?.native_method(|this: &This, args: &Args<'_>| {
-        const NAME: &str = "StreamReader.readexactly";
-        let n = argument(NAME, args, &own_names().n)?;
-        let n = n.ok_or_else(|| {
-            Raised::type_error(&format!("{NAME}() missing 1 required positional argument: 'n'"))
-        })?;
-        ReaderSteps::make(this, Purpose::Exactly, Some(n))
-    })?;
-    let line = stock.attr(c"readline")?.native_method(|this: &This, args: &Args<'_>| {
-        args.only_self("StreamReader.readline")?;
-        ReaderSteps::make(this, Purpose::Line, None)
-    })?;
-    let until = stock.attr(c"readuntil")?.native_method(|this: &This, args: &Args<'_>| {
-        let separator = argument("StreamReader.readuntil", args, &own_names().separator)?;
-        ReaderSteps::make(this, Purpose::Until, separator)
-    })?;
-    let next = stock.attr(c"__anext__")?.native_method(|this: &This, args: &Args<'_>| {
-        args.only_self("StreamReader.__anext__")?;
-        ReaderSteps::make(this, Purpose::Next, None)
-    })?;
-    class.set_attr(c"read", &read)?;
-    class.set_attr(c"readexactly", &exactly)?;
-    class.set_attr(c"readline", &line)?;
-    class.set_attr(c"readuntil", &until)?;
-    class.set_attr(c"__anext__", &next)?;
-    note_originals(&class)?;
-    Ok(class)
-}
-
-/// The only argument, if it is given.
-#[inline]
-fn argument<'a>(function: &str, args: &Args<'a>, name: &Name) -> PyResult<Option<&'a Obj>> {
-    if let [only] = args.positional()
-        && !args.has_keywords()
-    {
-        return Ok(Some(only));
-    }
-    let [only] = args.bind(function, 0, [name])?;
-    Ok(only)
-}
-
 /// Which method a coroutine is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     Read,
     Exactly,
     Line,
@@ -82,7 +32,7 @@ enum Purpose {
 
 /// What a coroutine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
+pub(super) enum Wait {
     /// Data, with its own future.
     Data,
     /// The same, by a `_wait_for_data()` that a program has replaced.
@@ -95,24 +45,24 @@ enum Wait {
 #[derive(Debug)]
 pub struct ReaderSteps {
     reader: Held<NativeStreamReader>,
-    purpose: Purpose,
-    wait: Cell<Wait>,
+    pub(super) purpose: Purpose,
+    pub(super) wait: Cell<Wait>,
     /// What the method was given: a number or separators.
     argument: Slot,
     /// The number; negative for `read()` up to the end.
-    count: Cell<i64>,
+    pub(super) count: Cell<i64>,
     separators: OnceCell<Separators>,
     /// The end of the message is not in front of this place.
     offset: Cell<usize>,
     /// What `read()` up to the end has read so far.
-    read: RefCell<Vec<u8>>,
+    pub(super) read: RefCell<Vec<u8>>,
     /// The reader's future that it waits with.
     waiter: Slot,
 }
 
 impl ReaderSteps {
     #[inline]
-    fn make(
+    pub(super) fn make(
         reader: &Py<NativeStreamReader>,
         purpose: Purpose,
         argument: Option<&Obj>,
@@ -163,71 +113,10 @@ impl ReaderSteps {
         }
     }
 
-    /// The method of the reader's that this one calls, if a program has replaced it.
-    #[inline]
-    fn replaced(&self, reader: &Py<NativeStreamReader>) -> PyResult<Option<Step>> {
-        let names = own_names();
-        let (hook, called) = match self.purpose {
-            Purpose::Next if reader.replaces(Hook::ReadLine) => {
-                (Hook::ReadLine, reader.as_obj().call_method0(&names.readline)?)
-            }
-            Purpose::Line | Purpose::Next if reader.replaces(Hook::ReadUntil) => {
-                let newline = Obj::bytes(b"\n")?;
-                (Hook::ReadUntil, reader.as_obj().call_method1(&names.readuntil, &newline)?)
-            }
-            Purpose::Read if self.count.get() < 0 && reader.replaces(Hook::Read) => {
-                let limit = reader.limit.get_or_none();
-                (Hook::Read, reader.as_obj().call_method1(&names.read, &limit)?)
-            }
-            _ => return Ok(None),
-        };
-        self.wait.set(Wait::Replaced(hook));
-        Ok(Some(Step::Wait(called)))
-    }
-
-    /// What a replaced method has returned or raised.
-    #[cold]
-    fn replaced_has_ended(
-        &self,
-        reader: &Py<NativeStreamReader>,
-        hook: Hook,
-        outcome: Result<Obj, Obj>,
-    ) -> PyResult<Step> {
-        match (hook, outcome) {
-            (Hook::Read, Ok(block)) => {
-                if !block.is_true()? {
-                    return self.all_read();
-                }
-                let view = crate::ffi::buffer::Buffer::readable(&block)?;
-                self.read.borrow_mut().extend_from_slice(view.as_slice());
-                drop(view);
-                match self.replaced(reader)? {
-                    Some(step) => Ok(step),
-                    None => self.attempt(reader, false),
-                }
-            }
-            (_, Ok(line)) => self.line(line),
-            (Hook::ReadUntil, Err(exception)) => {
-                let lookups = Lookups::get();
-                if exception.is_instance(&lookups.incomplete_read)? {
-                    return self.line(exception.attr(c"partial")?);
-                }
-                if exception.is_instance(&lookups.limit_overrun)? {
-                    let consumed = exception.attr(c"consumed")?.to_i64()?;
-                    let message = exception.to_str()?.to_string_lossy()?;
-                    let consumed = usize::try_from(consumed).unwrap_or(usize::MAX);
-                    return line_too_long(reader, &message, consumed);
-                }
-                Err(Raised::restore(exception))
-            }
-            (_, Err(exception)) => Err(Raised::restore(exception)),
-        }
-    }
-
     /// Gives what is there if it is enough, or waits. `read()` takes what is there once it
     /// was `woken`, even if somebody else has left nothing.
     #[inline]
-    fn attempt(&self, reader: &Py<NativeStreamReader>, woken: bool) -> PyResult<Step> {
+    pub(super) fn attempt(&self, reader: &Py<NativeStreamReader>, woken: bool) -> PyResult<Step> {
         match self.purpose {
             Purpose::Read if self.count.get() < 0 => self.attempt_all(reader, woken),
             Purpose::Read => {
@@ -259,15 +148,28 @@ impl ReaderSteps {
             Found::NotYet(_) if !reader.eof.get() => self.wait(reader, "readuntil"),
             Found::NotYet(_) if raises => Err(reader.incomplete(&Obj::none())),
             Found::NotYet(_) => self.line(reader.buffer.take_all()?),
-            Found::TooLong(start) if raises => Err(overrun(TOO_LONG, start)),
-            Found::TooLong(start) => line_too_long(reader, TOO_LONG, start),
-            Found::Overrun(searched) if raises => Err(overrun(OVERRUN, searched)),
-            Found::Overrun(searched) => line_too_long(reader, OVERRUN, searched),
+            Found::TooLong(start) => self.too_long(reader, TOO_LONG, start),
+            Found::Overrun(searched) => self.too_long(reader, OVERRUN, searched),
         }
     }
 
+    /// The message is longer than the limit.
+    #[cold]
+    fn too_long(
+        &self,
+        reader: &Py<NativeStreamReader>,
+        message: &str,
+        consumed: usize,
+    ) -> PyResult<Step> {
+        let raised = overrun(message, consumed);
+        if self.purpose == Purpose::Until {
+            return Err(raised);
+        }
+        line_too_long(reader, &raised.take())
+    }
+
     /// A line, which may be the empty one that stands for the end.
-    fn line(&self, line: Obj) -> PyResult<Step> {
+    pub(super) fn line(&self, line: Obj) -> PyResult<Step> {
         if self.purpose == Purpose::Next && line.equals(&Obj::bytes(b"")?)? {
             return Err(match stop_async_iteration_class().call0() {
                 Ok(exception) => Raised::raise(&exception),
@@ -303,7 +205,7 @@ impl ReaderSteps {
         }
     }
 
-    fn all_read(&self) -> PyResult<Step> {
+    pub(super) fn all_read(&self) -> PyResult<Step> {
         Obj::bytes(&self.read.take()).map(Step::Done)
     }
 
@@ -326,28 +228,14 @@ impl ReaderSteps {
     }
 }
 
-#[cold]
-fn line_too_long(
-    reader: &Py<NativeStreamReader>,
-    message: &str,
-    consumed: usize,
-) -> PyResult<Step> {
-    reader.drop_line(consumed)?;
-    Err(Raised::value_error(message))
-}
-
 /// A count; what is beyond all sizes is as good as the greatest one.
 #[inline]
 fn whole_number(n: &Obj) -> PyResult<i64> {
-    match n.to_i64() {
-        Ok(n) => Ok(n),
-        Err(raised) if n.is_int() => {
-            raised.clear();
-            let negative = n.is_at_most(&Obj::int(0)?)?;
-            Ok(if negative { -1 } else { i64::MAX })
-        }
-        Err(raised) => Err(raised),
-    }
+    n.to_i64().or_else(|raised| {
+        raised.clear();
+        let negative = n.is_at_most(&Obj::int(0)?)?;
+        Ok(if negative { -1 } else { i64::MAX })
+    })
 }
 
 /// A count that is not negative.

@@ -7,7 +7,8 @@ use batuta_engine::search::{Match, find_first};
 use crate::ffi::buffer::Buffer as View;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
-use super::super::lookups::{Lookups, own_names, raise2};
+use super::super::lookups::Lookups;
+use super::super::raise2;
 use super::NativeStreamReader;
 
 /// What a message ends with, the shortest first.
@@ -32,6 +33,15 @@ pub enum Found {
 }
 
 impl Separators {
+    /// Whether `readuntil()` was given what programs give: bytes, or a tuple of them.
+    pub fn are_plain(separator: &Obj) -> bool {
+        let is_plain = |one: &Obj| one.is_exact_bytes() || one.is_exact_bytearray();
+        is_plain(separator)
+            || (cfg!(Py_3_13)
+                && separator.is_tuple()
+                && (0..).map_while(|index| separator.tuple_item(index)).all(|one| is_plain(&one)))
+    }
+
     /// What `readuntil()` was given.
     pub fn from_python(separator: &Obj) -> PyResult<Self> {
         let mut list = Vec::new();
@@ -86,18 +96,11 @@ impl Separators {
     }
 }
 
+/// What is given is of these kinds only: see [`Separators::are_plain`].
 fn bytes_of(separator: &Obj) -> PyResult<Vec<u8>> {
     if separator.is_exact_bytes() {
         return Ok(separator.bytes_content().to_vec());
     }
-    if separator.is_bytes_like() {
-        return Ok(View::readable(separator)?.as_slice().to_vec());
-    }
-    // What is nothing of the kind: the error is the one that a search for it brings.
-    if separator.len()? == 0 {
-        return Ok(Vec::new());
-    }
-    Obj::bytearray(b"")?.call_method1(&own_names().find, separator)?;
     Ok(View::readable(separator)?.as_slice().to_vec())
 }
 

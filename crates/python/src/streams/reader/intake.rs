@@ -1,0 +1,192 @@
+//! The way into a reader: data that comes, who is woken by it, and when the transport pauses.
+
+use crate::ffi::buffer::Buffer as View;
+use crate::ffi::error::{assertion_error_class, not_implemented_class};
+use crate::ffi::{Obj, Py, PyResult, Raised};
+use crate::sync::waiter;
+use crate::transport::MAX_READ;
+
+use super::super::lookups::{Lookups, own_names};
+use super::super::{new_future, raise2};
+use super::{Hook, NativeStreamReader};
+
+/// So many bytes, that are still to come, are worth a read into the reader's own memory.
+const MUCH: usize = 32 * 1024;
+
+impl Py<NativeStreamReader> {
+    /// Whether a transport may put data into the buffer itself.
+    #[inline]
+    pub fn may_be_fed(&self) -> bool {
+        !self.eof.get() && !self.replaces(Hook::FeedData)
+    }
+
+    /// How many bytes the coroutine that waits lacks, at most as many as are read at once;
+    /// nothing if that is little.
+    #[inline]
+    pub fn missing(&self) -> Option<usize> {
+        let missing = self.expected.get().saturating_sub(self.buffer.len());
+        (missing >= MUCH).then_some(missing.min(MAX_READ))
+    }
+
+    /// Adds what a transport has received; `fed` tells those who wait.
+    #[inline]
+    pub fn append(&self, data: &[u8]) -> PyResult<()> {
+        self.buffer.expect(self.expected.get());
+        self.buffer.append(data)
+    }
+
+    /// Has a transport receive straight into the buffer: see [`Buffer::append_with`].
+    pub fn append_with<R>(&self, room: usize, fill: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+        self.buffer.expect(self.expected.get());
+        self.buffer.append_with(room, fill)
+    }
+
+    /// Data has come: wakes who waits for it, and pauses the transport if it is too much.
+    #[inline]
+    pub fn fed(&self) -> PyResult<()> {
+        self.wake()?;
+        if self.buffer.len() > self.most.get().saturating_mul(2) && !self.paused.get() {
+            return self.pause();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn wake(&self) -> PyResult<()> {
+        if self.replaces(Hook::WakeupWaiter) {
+            return self.as_obj().call_method0(&own_names()._wakeup_waiter).map(drop);
+        }
+        let Some(waiter) = self.waiter.take() else { return Ok(()) };
+        if waiter::is_cancelled(&waiter)? {
+            return Ok(());
+        }
+        waiter::wake(&waiter, &Obj::none())
+    }
+
+    #[cold]
+    fn pause(&self) -> PyResult<()> {
+        let Some(transport) = self.transport.get() else { return Ok(()) };
+        match transport.call_method0(&own_names().pause_reading) {
+            Ok(_) => self.paused.set(true),
+            Err(raised) => {
+                raised.catch(not_implemented_class())?;
+                // It cannot be paused, and need not be asked again.
+                self.transport.set(None);
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn resume_transport(&self) -> PyResult<()> {
+        self.paused.set(false);
+        self.transport.get_or_none().call_method0(&own_names().resume_reading).map(drop)
+    }
+
+    /// After something was read: has the transport go on if there is room.
+    #[inline]
+    pub(super) fn maybe_resume_transport(&self) -> PyResult<()> {
+        if self.replaces(Hook::MaybeResumeTransport) {
+            return self.as_obj().call_method0(&own_names()._maybe_resume_transport).map(drop);
+        }
+        if self.paused.get() && self.buffer.len() <= self.most.get() {
+            return self.resume_transport();
+        }
+        Ok(())
+    }
+
+    /// A future that is done once there is data, the end or an exception; `reading` is
+    /// the method that waits.
+    pub(super) fn wait_for_data(&self, reading: &str) -> PyResult<Obj> {
+        if self.waiter.is_some() {
+            return Err(Raised::runtime_error(&format!(
+                "{reading}() called while another coroutine is already waiting for incoming data"
+            )));
+        }
+        if self.eof.get() {
+            return Err(assertion("_wait_for_data after EOF"));
+        }
+        // Nothing would come: a read of more than the limit waits for ever.
+        if self.paused.get() {
+            self.resume_transport()?;
+        }
+        let future = new_future(&self.event_loop)?;
+        self.waiter.set(Some(future.clone()));
+        Ok(future)
+    }
+
+    /// Waiting has ended. If somebody else has begun to wait meanwhile, nobody wakes him,
+    /// as with asyncio's class: only one coroutine may read.
+    #[inline]
+    pub(super) fn waited(&self) {
+        self.expected.set(0);
+        self.waiter.set(None);
+    }
+
+    pub(super) fn feed_data(&self, data: &Obj) -> PyResult<()> {
+        if self.eof.get() {
+            return Err(assertion("feed_data after feed_eof"));
+        }
+        if data.is_exact_bytes() {
+            let content = data.bytes_content();
+            if content.is_empty() {
+                return Ok(());
+            }
+            self.buffer.append(content)?;
+            return self.fed();
+        }
+        if !data.is_true()? {
+            return Ok(());
+        }
+        if !data.is_bytes_like() || self.buffer.is_shown() {
+            // It may be the bytearray itself, which no view of it may see grow.
+            self.buffer.show()?.call_method1(&own_names().extend, data)?;
+            return self.fed();
+        }
+        match View::readable(data) {
+            Ok(view) => {
+                self.buffer.append(view.as_slice())?;
+                // The view ends here, before anybody is woken.
+                drop(view);
+            }
+            Err(raised) => {
+                // A bytearray says what is wrong with it.
+                raised.clear();
+                self.buffer.show()?.call_method1(&own_names().extend, data)?;
+            }
+        }
+        self.fed()
+    }
+
+    /// Takes bytes from the front of the buffer.
+    #[inline]
+    pub(super) fn take(&self, count: usize) -> PyResult<Obj> {
+        let data = self.buffer.take(count)?;
+        self.maybe_resume_transport()?;
+        Ok(data)
+    }
+
+    /// Raises what `set_exception` was given.
+    #[inline]
+    pub(super) fn check_exception(&self) -> PyResult<()> {
+        match self.exception.get() {
+            None => Ok(()),
+            Some(exception) => Err(Raised::thrown(&exception, None, None)),
+        }
+    }
+
+    /// `raise IncompleteReadError(what there is, expected)`; nothing is there any more.
+    #[cold]
+    pub(super) fn incomplete(&self, expected: &Obj) -> Raised {
+        match self.buffer.take_all() {
+            Ok(partial) => raise2(&Lookups::get().incomplete_read, &partial, expected),
+            Err(raised) => raised,
+        }
+    }
+}
+
+/// `raise AssertionError(message)`
+#[cold]
+fn assertion(message: &str) -> Raised {
+    Raised::with_message(assertion_error_class(), message)
+}
