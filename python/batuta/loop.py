@@ -48,9 +48,7 @@ if TYPE_CHECKING:
 
 # asyncio says in a forked child that no loop runs. What waits for the end of the turn is sent
 # before the fork, or both processes would send it.
-os.register_at_fork(
-    before=_batuta._send_held_writes, after_in_child=_batuta._forget_running_loop
-)
+os.register_at_fork(before=_batuta._send_held_writes, after_in_child=_batuta._forget_running_loop)
 
 _NATIVE_RUN_ONCE = _batuta.NativeLoop._run_once
 

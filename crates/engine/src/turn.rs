@@ -7,7 +7,7 @@
 //! that (plus the turn that is running). The bound is the same for every use,
 //! benchmarks included.
 //!
-//! One turn is free: the one after a poll that has found something. It runs what the events
+//! One turn is free: the one after a poll that has found [`MANY_EVENTS`]. It runs what the events
 //! have caused (a task wakes up because its protocol has received a request), however long the
 //! events themselves took. A poll in between would bring the next requests while the answers to
 //! the first ones are still to be made: it would take place twice as often and find half as much.
@@ -31,6 +31,10 @@ pub const MAX_UNTIMED: u32 = 7;
 /// A turn with more entries than this is never run without a look at the clock.
 pub const SHORT_TURN: usize = 8;
 
+/// As many events are work that a poll in between would split. The one or two connections of a
+/// small program do not come to it, so that its turns follow one another as asyncio's do.
+pub const MANY_EVENTS: usize = 4;
+
 /// Turns that take less, on the average since the last look at the clock, are likely to be
 /// followed by others that do (2 µs).
 pub const BRISK_NANOS: u64 = 2_000;
@@ -42,8 +46,8 @@ pub struct PollBudget {
     untimed: u32,
     /// Whether the turns since the former look at the clock were brisk ones.
     brisk: bool,
-    /// Whether the last poll has found something.
-    found: bool,
+    /// Whether the last poll has found many events.
+    found_many: bool,
     last_look: Instant,
     last_poll: Instant,
 }
@@ -55,7 +59,7 @@ impl Default for PollBudget {
             turns: MAX_TURNS,
             untimed: 0,
             brisk: false,
-            found: false,
+            found_many: false,
             last_look: Instant(0),
             last_poll: Instant(0),
         }
@@ -71,7 +75,7 @@ impl PollBudget {
         self.brisk = now.nanos_since(self.last_look) < passed * BRISK_NANOS;
         self.last_look = now;
         self.untimed = 0;
-        let free = self.found && self.turns == 1;
+        let free = self.found_many && self.turns == 1;
         free || self.turns < MAX_TURNS && now.nanos_since(self.last_poll) < MAX_NANOS
     }
 
@@ -95,13 +99,13 @@ impl PollBudget {
         self.turns = MAX_TURNS;
     }
 
-    /// Notes a poll, and whether it has found something.
+    /// Notes a poll, and how many events it has found.
     #[inline]
-    pub fn polled(&mut self, now: Instant, found: bool) {
+    pub fn polled(&mut self, now: Instant, found: usize) {
         self.turns = 0;
         self.untimed = 0;
         self.brisk = false;
-        self.found = found;
+        self.found_many = found >= MANY_EVENTS;
         self.last_look = now;
         self.last_poll = now;
     }
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn polls_again_after_the_turns_run_out() {
         let mut budget = PollBudget::default();
-        budget.polled(Instant(0), false);
+        budget.polled(Instant(0), 0);
         let skipped = (0..1000).take_while(|_| budget.may_skip(Instant(1))).count();
         assert_eq!(skipped, MAX_TURNS as usize - 1);
     }
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn polls_again_after_the_time_runs_out() {
         let mut budget = PollBudget::default();
-        budget.polled(Instant(0), false);
+        budget.polled(Instant(0), 0);
         assert!(budget.may_skip(Instant(MAX_NANOS - 1)));
         assert!(!budget.may_skip(Instant(MAX_NANOS)));
     }
@@ -130,10 +134,12 @@ mod tests {
     #[test]
     fn runs_what_events_have_caused_before_it_asks_for_more() {
         let mut budget = PollBudget::default();
-        budget.polled(Instant(0), true);
+        budget.polled(Instant(0), MANY_EVENTS);
         assert!(budget.may_skip(Instant(10 * MAX_NANOS)));
         assert!(!budget.may_skip(Instant(10 * MAX_NANOS)), "one turn only");
-        budget.polled(Instant(0), true);
+        budget.polled(Instant(0), MANY_EVENTS - 1);
+        assert!(!budget.may_skip(Instant(MAX_NANOS)), "after many events only");
+        budget.polled(Instant(0), MANY_EVENTS);
         budget.exhaust();
         assert!(!budget.may_skip(Instant(0)), "a run begins with a poll");
     }
@@ -141,7 +147,7 @@ mod tests {
     #[test]
     fn looks_at_the_clock_after_a_few_short_turns() {
         let mut budget = PollBudget::default();
-        budget.polled(Instant(0), false);
+        budget.polled(Instant(0), 0);
         assert!(!budget.may_skip_untimed(1), "how long turns take is not known yet");
         assert!(budget.may_skip(Instant(BRISK_NANOS - 1)));
         for _ in 0..MAX_UNTIMED {
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn looks_at_the_clock_each_time_when_turns_take_long() {
         let mut budget = PollBudget::default();
-        budget.polled(Instant(0), false);
+        budget.polled(Instant(0), 0);
         assert!(budget.may_skip(Instant(1)));
         assert!(budget.may_skip_untimed(1));
         assert!(budget.may_skip(Instant(1 + 2 * BRISK_NANOS)));
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn untimed_turns_count_as_turns() {
         let mut budget = PollBudget::default();
-        budget.polled(Instant(0), false);
+        budget.polled(Instant(0), 0);
         let skipped = (0..1000)
             .take_while(|_| budget.may_skip_untimed(1) || budget.may_skip(Instant(1)))
             .count();
@@ -181,7 +187,7 @@ mod tests {
     fn first_turn_of_a_loop_and_of_a_run_polls() {
         let mut budget = PollBudget::default();
         assert!(!budget.may_skip(Instant::now()));
-        budget.polled(Instant(0), false);
+        budget.polled(Instant(0), 0);
         budget.exhaust();
         assert!(!budget.may_skip(Instant(0)));
     }

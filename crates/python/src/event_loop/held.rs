@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use batuta_engine::clock::Instant;
 
-use crate::ffi::method::catch_panic;
+use crate::ffi::panic::catch_panic;
 use crate::ffi::{Py, PyResult, Raised, Visitor};
 use crate::task::settle;
 use crate::transport::StreamTransport;

@@ -130,9 +130,9 @@ impl Py<NativeLoop> {
     }
 
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
-    /// the wait cannot block. Then runs the handlers of signals. Says whether there
-    /// were events.
-    fn poll(&self, timeout: Option<u64>) -> PyResult<bool> {
+    /// the wait cannot block. Then runs the handlers of signals. Says how many events
+    /// there were.
+    fn poll(&self, timeout: Option<u64>) -> PyResult<usize> {
         settle(self)?;
         let io = self.io()?;
         let mut events = self.events.take();
@@ -147,14 +147,14 @@ impl Py<NativeLoop> {
         };
         let result = match waited {
             Ok(()) => {
-                let mut found = false;
+                let mut found = 0;
                 for event in events.iter() {
                     self.queue_event(event, &io);
-                    found = true;
+                    found += 1;
                 }
                 Ok(found)
             }
-            Err(Errno::INTR) => Ok(false),
+            Err(Errno::INTR) => Ok(0),
             Err(errno) => Err(Raised::os_error(errno)),
         };
         self.events.set(events);
