@@ -39,10 +39,7 @@ fn turned_on(argument: Option<&Obj>) -> PyResult<bool> {
 
 /// `loop.create_connection(protocol_factory, host, port, **options)`
 pub fn create_connection(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Obj> {
-    let destination = match may_be_native(event_loop)? {
-        true => tcp(args)?,
-        false => None,
-    };
+    let destination = if may_be_native(event_loop)? { tcp(args)? } else { None };
     match destination {
         Some((factory, destination)) => {
             Connect::make(event_loop, Method::Tcp, factory, destination)
@@ -132,10 +129,7 @@ fn is_stream(sock: &Obj, family: Option<AddressFamily>) -> PyResult<bool> {
 
 /// `loop.create_unix_connection(protocol_factory, path, **options)`
 pub fn create_unix_connection(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Obj> {
-    let destination = match may_be_native(event_loop)? {
-        true => unix(args)?,
-        false => None,
-    };
+    let destination = if may_be_native(event_loop)? { unix(args)? } else { None };
     match destination {
         Some((factory, destination)) => {
             Connect::make(event_loop, Method::Unix, factory, destination)

@@ -50,30 +50,23 @@ impl Link {
         Ok(destination.into_obj())
     }
 
-    /// One of the two is done, and calls.
+    /// One of the two is done, and calls: the executor's from any thread.
     fn call(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         let [future] = args.exactly("_call_set_state")?;
         if this.destination.slot().holds(future) {
-            this.check_cancel()?;
-        } else {
-            Self::source_done(this, future)?;
+            return this.check_cancel().map(|()| Obj::none());
         }
-        Ok(Obj::none())
-    }
-
-    /// The executor's future is done: the loop copies its outcome. In any thread.
-    fn source_done(this: &Py<Self>, source: &Obj) -> PyResult<()> {
-        let Some(event_loop) = this.event_loop.get() else { return Ok(()) };
-        if event_loop.is_closed() {
-            return Ok(());
-        }
+        let Some(event_loop) = this.event_loop.get().filter(|it| !it.is_closed()) else {
+            return Ok(Obj::none());
+        };
         #[cfg(Py_3_14)]
         if crate::event_loop::running_loop()?.is_some_and(|it| it.is(event_loop.as_obj())) {
-            return this.copy_outcome(source);
+            return this.copy_outcome(future).map(|()| Obj::none());
         }
-        event_loop.push(Ready::Observer(Observer::Link(this.clone()), source.clone()));
+        // The loop copies the outcome, when it comes to that.
+        event_loop.push(Ready::Observer(Observer::Link(this.clone()), future.clone()));
         event_loop.wake();
-        Ok(())
+        Ok(Obj::none())
     }
 
     /// The loop has come to the end of one of the two.
