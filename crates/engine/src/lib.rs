@@ -6,13 +6,14 @@
 //! descriptors and tokens.
 //!
 //! Threads: everything belongs to the thread that runs the loop, except
-//! [`waker::Waker::wake`], which any thread may call.
+//! [`waker::Waker::wake`], which any thread may call, and the threads of [`resolver`].
 
 pub mod bytes;
 pub mod clock;
 pub mod driver;
 pub mod ready;
 pub mod registry;
+pub mod resolver;
 pub mod search;
 pub mod signals;
 pub mod timers;

@@ -32,6 +32,8 @@ pub enum Owner {
     Waker,
     /// The loop's own signal pipe.
     Signals,
+    /// Where the resolver's answers arrive.
+    Answers,
 }
 
 impl Owner {
@@ -43,7 +45,7 @@ impl Owner {
                 }
             }
             Self::Transport(transport) => transport.traverse(visitor),
-            Self::Waker | Self::Signals => {}
+            Self::Waker | Self::Signals | Self::Answers => {}
         }
     }
 }
@@ -248,7 +250,7 @@ impl Py<NativeLoop> {
     pub fn ensure_no_transport(&self, file: &Obj, fd: RawFd) -> PyResult<()> {
         let owner = match self.registry.borrow().get(fd) {
             Some(Owner::Transport(transport)) => Some(transport.to_obj()),
-            Some(Owner::Waker | Owner::Signals) => None,
+            Some(Owner::Waker | Owner::Signals | Owner::Answers) => None,
             _ => return Ok(()),
         };
         let Some(transport) = owner else {

@@ -25,7 +25,7 @@ mod running;
 mod schedule;
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
 use batuta_engine::clock::Instant;
@@ -40,6 +40,7 @@ use batuta_engine::waker::Waker;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::resolve::Resolving;
 use crate::transport::{
     DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport, accept_ready,
 };
@@ -97,6 +98,10 @@ pub struct NativeLoop {
     /// current one.
     pub lingering: Slot,
     originals: Originals,
+    /// The names that are being looked up.
+    pub resolving: Resolving,
+    /// Answers of the resolver have arrived.
+    answered: Cell<bool>,
 }
 
 impl std::fmt::Debug for NativeLoop {
@@ -132,6 +137,8 @@ impl NativeLoop {
             current_handle: Slot::default(),
             lingering: Slot::default(),
             originals: Originals::default(),
+            resolving: Resolving::default(),
+            answered: Cell::new(false),
         };
         event_loop.adopt(&io, io.waker_fd(), Owner::Waker)?;
         event_loop.adopt(&io, io.signal_fd(), Owner::Signals)?;
@@ -146,6 +153,12 @@ impl NativeLoop {
             io.driver.add(token, read, Trigger::Level).map_err(Raised::os_error)?;
         }
         Ok(())
+    }
+
+    /// Watches a descriptor of the loop's own for reading.
+    pub fn watch_own(&self, fd: RawFd, owner: Owner) -> PyResult<()> {
+        let io = self.io()?;
+        self.adopt(&io, fd, owner)
     }
 
     /// What the loop has of the system; `RuntimeError` after `close()`.
@@ -186,6 +199,7 @@ impl NativeLoop {
         let io = self.io.borrow_mut().take();
         self.current_handle.set(None);
         self.held.clear();
+        self.resolving.clear();
         drop((ready, timers, owners, io));
     }
 
@@ -242,6 +256,7 @@ impl NativeType for NativeLoop {
             registry.iter().for_each(|(_, owner)| owner.traverse(visitor));
         }
         self.held.traverse(visitor);
+        self.resolving.traverse(visitor);
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);

@@ -159,6 +159,9 @@ impl Py<NativeLoop> {
         };
         self.events.set(events);
         let found = result?;
+        if self.answered.replace(false) {
+            crate::resolve::deliver(self)?;
+        }
         // Handlers of signals are Python code and may raise: after everything
         // else that the wait has brought is in the queue.
         if self.signalled.replace(false) {
@@ -189,6 +192,7 @@ impl Py<NativeLoop> {
             }
             Some(Owner::Waker) => io.waker.drain(),
             Some(Owner::Signals) => self.signalled.set(true),
+            Some(Owner::Answers) => self.answered.set(true),
         }
     }
 

@@ -26,8 +26,8 @@ pub use link::Link;
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        _default_executor, _exception, _executor_shutdown_called, _result, _state, submit,
-        wrap_future,
+        _default_executor, _exception, _executor_shutdown_called, _result, _state,
+        _thread_name_prefix, run_in_executor, submit, wrap_future,
     }
 }
 
@@ -50,9 +50,12 @@ struct Lookups {
     /// What `concurrent.futures.Future` calls its states.
     finished: Obj,
     cancelled: [Obj; 2],
+    /// `"asyncio"`: how the threads of asyncio's own default executor are named.
+    own_prefix: Obj,
 }
 
 static LOOKUPS: Global<Lookups> = Global::new();
+static NATIVE: Global<Obj> = Global::new();
 
 /// Gives the class of native loops its method.
 pub fn load(class: &Obj) -> PyResult<()> {
@@ -67,11 +70,31 @@ pub fn load(class: &Obj) -> PyResult<()> {
         futures,
         concurrent_future: concurrent.attr(c"Future")?,
         finished: concurrent.attr(c"FINISHED")?,
+        own_prefix: Obj::str("asyncio")?,
         cancelled: [concurrent.attr(c"CANCELLED")?, concurrent.attr(c"CANCELLED_AND_NOTIFIED")?],
     });
     define::<Link>(None)?;
-    let method = LOOKUPS.get().run_in_executor.native_method(run_in_executor)?;
-    class.set_attr(c"run_in_executor", &method)
+    if NATIVE.try_get().is_none() {
+        NATIVE.set(LOOKUPS.get().run_in_executor.native_method(run_in_executor)?);
+    }
+    class.set_attr(c"run_in_executor", NATIVE.get())
+}
+
+/// Whether what goes to the default executor goes to the one that asyncio makes by itself: the
+/// program has chosen none, and has not replaced `run_in_executor()`.
+pub fn uses_own_default(event_loop: &Py<NativeLoop>) -> PyResult<bool> {
+    let (stock, this) = (LOOKUPS.get(), event_loop.as_obj());
+    let method = this.getattr(&stock.names.run_in_executor)?;
+    if !method.attr_or_none(c"__func__")?.is(NATIVE.get())
+        || this.getattr(&stock.names._executor_shutdown_called)?.is_true()?
+    {
+        return Ok(false);
+    }
+    let executor = this.getattr(&stock.names._default_executor)?;
+    if executor.is_none() {
+        return Ok(true);
+    }
+    executor.getattr_or_none(&stock.names._thread_name_prefix)?.equals(&stock.own_prefix)
 }
 
 /// `loop.run_in_executor(executor, function, *args)`

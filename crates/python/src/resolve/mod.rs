@@ -1,8 +1,8 @@
 //! `loop.getaddrinfo()`.
 //!
 //! Role: a coroutine without a frame. What is numeric is answered at once: the resolver would
-//! not have to ask anybody, and the way to a thread and back is most of its cost. Names are the
-//! business of `socket.getaddrinfo()` in the default executor, as in asyncio.
+//! not have to ask anybody, and the way to a thread and back is most of its cost. Names are
+//! looked up in the engine's threads, or by `socket.getaddrinfo()` in the program's executor.
 //!
 //! In debug mode the interpreter's own coroutine logs how long the resolver needs. While a
 //! program has put a function of its own in the place of `socket.getaddrinfo`, that one is asked
@@ -10,13 +10,15 @@
 //!
 //! Thread: the loop's.
 //!
-//! Files: this one is the coroutine; `numeric` answers what is numeric.
+//! Files: this one is the coroutine; `numeric` answers what is numeric,
+//! `names` asks the engine.
 
+mod names;
 mod numeric;
 
 use std::ffi::CStr;
 
-use crate::asyncio::{Asyncio, names};
+use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::event_loop::NativeLoop;
 use crate::ffi::gil::Global;
@@ -26,6 +28,8 @@ use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use numeric::{Hints, is_numeric};
+
+pub use names::{Resolving, deliver};
 
 declare_names! {
     /// Attribute and keyword names.
@@ -41,6 +45,8 @@ struct Lookups {
     coroutine: Obj,
     /// `socket.getaddrinfo`
     function: Obj,
+    /// `socket.gaierror`
+    error: Obj,
 }
 
 static LOOKUPS: Global<Lookups> = Global::new();
@@ -52,6 +58,7 @@ pub fn load(class: &Obj) -> PyResult<()> {
         kind_name: Name::intern(c"type")?,
         coroutine: Asyncio::get().base_event_loop.attr(c"getaddrinfo")?,
         function: import(c"socket")?.attr(c"getaddrinfo")?,
+        error: import(c"socket")?.attr(c"gaierror")?,
     });
     numeric::load()?;
     let method = LOOKUPS.get().coroutine.native_method(getaddrinfo)?;
@@ -98,7 +105,7 @@ fn getaddrinfo(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Obj> {
 impl Resolve {
     /// What `socket.getaddrinfo` is for asyncio now.
     fn resolver() -> PyResult<Obj> {
-        let module = Asyncio::get().base_events.getattr(&names().socket)?;
+        let module = Asyncio::get().base_events.getattr(&crate::asyncio::names().socket)?;
         module.getattr(&LOOKUPS.get().names.getaddrinfo)
     }
 
@@ -138,6 +145,12 @@ impl Routine for Resolve {
             }
             let all = [&host, &port, family, kind, protocol, flags];
             return resolver.call_with(&all).map(Step::Done);
+        }
+        if resolver.is(&stock.function)
+            && let Some(hints) = Hints::read(&hints)?
+            && let Some(future) = names::look_up(&event_loop, &host, &port, hints)?
+        {
+            return Ok(Step::Wait(future));
         }
         let run = event_loop.as_obj().getattr(&stock.names.run_in_executor)?;
         let default = Obj::none();

@@ -1,11 +1,13 @@
 //! Numeric hosts and ports: what the resolver answers without asking anybody.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::ffi::c_int;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use rustix::net::{AddressFamily, SocketType, ipproto};
 
 use crate::address;
 use crate::ffi::audit::audit_lookup;
+use crate::ffi::error::value_error_class;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::{Obj, PyResult};
@@ -17,6 +19,9 @@ struct Constants {
     inet6: Obj,
     stream: Obj,
     datagram: Obj,
+    raw: Obj,
+    /// `socket.SocketKind`
+    kinds: Obj,
 }
 
 static CONSTANTS: Global<Constants> = Global::new();
@@ -29,6 +34,8 @@ pub fn load() -> PyResult<()> {
         inet6: socket.attr(c"AF_INET6")?,
         stream: socket.attr(c"SOCK_STREAM")?,
         datagram: socket.attr(c"SOCK_DGRAM")?,
+        raw: socket.attr(c"SOCK_RAW")?,
+        kinds: socket.attr(c"SocketKind")?,
     });
     Ok(())
 }
@@ -55,6 +62,42 @@ impl Hints {
             })
         });
         Ok(Some(Self { family: family?, kind: kind?, protocol: protocol?, flags: flags? }))
+    }
+}
+
+impl Hints {
+    /// The same for C; nothing if one does not fit.
+    pub fn as_c_ints(self) -> Option<[c_int; 4]> {
+        let Self { family, kind, protocol, flags } = self;
+        let [family, kind, protocol, flags] =
+            [family, kind, protocol, flags].map(|hint| c_int::try_from(hint).ok());
+        Some([family?, kind?, protocol?, flags?])
+    }
+}
+
+/// The family of an address, as the `socket` module shows it.
+pub fn family_of(address: &SocketAddr) -> Obj {
+    let known = CONSTANTS.get();
+    if address.is_ipv4() { known.inet.clone() } else { known.inet6.clone() }
+}
+
+/// The type of a socket, the same way: a number if it has no name.
+pub fn kind_of(kind: i64) -> PyResult<Obj> {
+    let known = CONSTANTS.get();
+    let named = [
+        (SocketType::STREAM, &known.stream),
+        (SocketType::DGRAM, &known.datagram),
+        (SocketType::RAW, &known.raw),
+    ];
+    match named.into_iter().find(|(value, _)| i64::from(value.as_raw()) == kind) {
+        Some((_, name)) => Ok(name.clone()),
+        None => {
+            let number = Obj::int(kind)?;
+            known.kinds.call1(&number).or_else(|raised| {
+                raised.catch(value_error_class())?;
+                Ok(number)
+            })
+        }
     }
 }
 
