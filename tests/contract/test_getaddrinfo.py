@@ -6,7 +6,8 @@ import asyncio
 import inspect
 import socket
 import threading
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import pytest
 
@@ -34,6 +35,14 @@ ADDRESSES: list[tuple[Any, Any, dict[str, int]]] = [
     (b"127.0.0.1", 80, {}),
     (None, 80, {"flags": socket.AI_PASSIVE}),
     ("localhost", 80, {"type": socket.SOCK_STREAM}),
+    ("localhost", 80, {}),
+    ("LocalHost", None, {"family": socket.AF_INET}),
+    ("localhost", "http", {"type": socket.SOCK_STREAM}),
+    ("localhost", "80", {"type": socket.SOCK_DGRAM}),
+    ("localhost", b"80", {"type": socket.SOCK_STREAM}),
+    ("localhost", 65536, {"type": socket.SOCK_STREAM}),
+    ("localhost", 80, {"flags": socket.AI_CANONNAME, "family": socket.AF_INET}),
+    ("localhost", None, {"type": socket.SOCK_RAW, "proto": socket.IPPROTO_ICMP}),
 ]
 
 
@@ -73,6 +82,15 @@ def test_the_answer_is_that_of_the_socket_module(
         ("127.0.0.1", 80, {"flags": 1 << 70}),
         ("::1%", 80, {"flags": socket.AI_NUMERICHOST}),
         (7, 80, {}),
+        ("", 80, {}),
+        ("no such host!", 80, {}),
+        ("a" * 64, 80, {}),
+        ("a..b", 80, {}),
+        ("nul\0l", 80, {}),
+        ("localhost", "no such service", {}),
+        ("localhost", -1, {}),
+        ("localhost", 80, {"family": 1 << 40}),
+        ("localhost", 80, {"type": 77}),
     ],
 )
 def test_what_cannot_be_raises_as_in_the_socket_module(
@@ -159,3 +177,114 @@ def test_arguments_that_do_not_fit(run: Run) -> None:
                 call()
 
     run(main)
+
+
+def test_names_go_to_the_executor_that_the_program_has_chosen(run: Run) -> None:
+    class Chosen(ThreadPoolExecutor):
+        submitted: ClassVar[list[Any]] = []
+
+        def submit(self, /, *call: Any, **keywords: Any) -> Any:
+            self.submitted.append(call)
+            return super().submit(*call, **keywords)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert await loop.getaddrinfo("localhost", 80)
+        with Chosen(1) as chosen:
+            loop.set_default_executor(chosen)
+            assert await loop.getaddrinfo("localhost", 80, family=socket.AF_INET)
+            assert chosen.submitted == [
+                (socket.getaddrinfo, "localhost", 80, socket.AF_INET, 0, 0, 0)
+            ]
+            await loop.shutdown_default_executor()
+            with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
+                await loop.getaddrinfo("localhost", 80)
+
+    run(main)
+
+
+def test_names_after_the_default_executor_was_shut_down(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, int)
+        assert await loop.getaddrinfo("localhost", 80)
+        await loop.shutdown_default_executor()
+        with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
+            await loop.getaddrinfo("localhost", 80)
+
+    run(main)
+
+
+def test_many_names_at_once(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        hosts = ["localhost", "no such host!", "127.0.0.1"] * 60
+        calls = [loop.getaddrinfo(host, 80, family=socket.AF_INET) for host in hosts]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        for host, outcome in zip(hosts, outcomes, strict=True):
+            if " " in host:
+                assert isinstance(outcome, socket.gaierror)
+            else:
+                assert outcome[0][4] == ("127.0.0.1", 80)  # type: ignore[index]
+
+    run(main)
+
+
+def test_a_look_up_that_is_cancelled(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(loop.getaddrinfo("localhost", 80))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await loop.getaddrinfo("localhost", 80)
+
+    run(main)
+
+
+def test_a_loop_that_is_closed_before_the_answer(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(50):
+            loop.getaddrinfo("localhost", 80).send(None)  # type: ignore[attr-defined]
+
+    for _ in range(5):
+        run(main)
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+def test_names_in_a_forked_child(child: Child, turns: int) -> None:
+    told = child.check(f"""
+        import asyncio, os, socket, warnings
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            return (await loop.getaddrinfo("localhost", 80, family=socket.AF_INET))[0][4]
+
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for _ in range({turns}):
+            print(run(main()), flush=True)
+        pid = os.fork()
+        if pid == 0:
+            assert run(main()) == ("127.0.0.1", 80)
+            os._exit(7)
+        print(run(main()), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """)
+    assert told.split("\n")[-2] == "('127.0.0.1', 80) 7"
+
+
+def test_the_end_of_the_process_waits_for_no_answer(child: Child) -> None:
+    told = child.check("""
+        import asyncio
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            for _ in range(20):
+                loop.create_task(loop.getaddrinfo("localhost", 80))
+            await asyncio.sleep(0)
+
+        run(main())
+        print("done")
+    """)
+    assert told == "done\n"

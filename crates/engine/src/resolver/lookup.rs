@@ -123,11 +123,6 @@ unsafe fn read(info: &libc::addrinfo) -> Option<Found> {
         let name = info.ai_canonname;
         let canonical_name =
             (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned());
-        Some(Found {
-            kind: info.ai_socktype,
-            protocol: info.ai_protocol,
-            canonical_name,
-            address,
-        })
+        Some(Found { kind: info.ai_socktype, protocol: info.ai_protocol, canonical_name, address })
     }
 }

@@ -147,10 +147,8 @@ impl Pool {
                 return Some(job);
             }
             state.idle += 1;
-            let (after, waited) = self
-                .work
-                .wait_timeout(state, PATIENCE)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (after, waited) =
+                self.work.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner);
             state = after;
             state.idle -= 1;
             if waited.timed_out() && state.jobs.is_empty() {
