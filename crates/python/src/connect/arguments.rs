@@ -9,8 +9,9 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::{Args, Obj, Py, PyResult};
 use crate::sock::{SocketKind, Sockets};
 
+use super::destination::{Destination, Method, Wanted};
 use super::lookups::{Lookups, may_be_native};
-use super::routine::{Connect, Destination, Method, Wanted};
+use super::routine::Connect;
 
 /// How many arguments `create_connection()` takes by place.
 const BY_PLACE: usize = 3;

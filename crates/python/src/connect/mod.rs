@@ -16,10 +16,12 @@
 //!
 //! Thread: the loop's.
 //!
-//! Files: `arguments` says which calls are native, `dial` is one `connect()`, `routine` the
-//! coroutine of the two `create_*` calls, `sock_connect` the third.
+//! Files: `arguments` says which calls are native and where they lead (`destination`), `target`
+//! which addresses need no look-up, `dial` is one `connect()`, `routine` the coroutine of the two
+//! `create_*` calls, `sock_connect` the third.
 
 mod arguments;
+mod destination;
 mod dial;
 mod lookups;
 mod routine;

@@ -25,56 +25,10 @@ use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sock::{SocketKind, Sockets};
 use crate::transport::StreamTransport;
 
+use super::destination::{Destination, Method, Wanted};
 use super::dial::{Dial, Dialed};
 use super::lookups::Lookups;
 use super::target::{literal, target};
-
-/// What a program wants a connection to.
-#[derive(Debug)]
-pub struct Wanted {
-    /// As given; `None` if it was not.
-    pub host: Obj,
-    /// The same.
-    pub port: Obj,
-    /// Numbers for `getaddrinfo()`.
-    pub family: i64,
-    /// The same.
-    pub protocol: i64,
-    /// The same.
-    pub flags: i64,
-}
-
-/// Where a connection leads.
-#[derive(Debug)]
-pub enum Destination {
-    /// To a host and a port.
-    Host(Wanted),
-    /// To a Unix socket's path.
-    Path(Obj),
-    /// To where the program has connected a socket.
-    Socket(Obj),
-}
-
-impl Destination {
-    fn traverse(&self, visitor: &mut Visitor) {
-        match self {
-            Self::Host(Wanted { host, port, .. }) => {
-                visitor.obj(host);
-                visitor.obj(port);
-            }
-            Self::Path(object) | Self::Socket(object) => visitor.obj(object),
-        }
-    }
-}
-
-/// Which of the loop's methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// `create_connection()`
-    Tcp,
-    /// `create_unix_connection()`
-    Unix,
-}
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,10 +289,7 @@ impl Routine for Connect {
     }
 
     fn qualname(&self) -> &'static str {
-        match self.method {
-            Method::Tcp => "BaseEventLoop.create_connection",
-            Method::Unix => "_UnixSelectorEventLoop.create_unix_connection",
-        }
+        self.method.qualname()
     }
 
     fn begin(&self, this: &This) -> PyResult<Step> {

@@ -62,17 +62,19 @@ fn host_name(host: &Obj) -> Option<CString> {
     if fits { CString::new(name).ok() } else { None }
 }
 
-/// A port as the resolver wants it, the same way.
-fn service(port: &Obj) -> Option<Option<CString>> {
-    if port.is_none() {
-        return Some(None);
-    }
-    let text = match port.as_str() {
-        Some(text) if port.is_exact_str() && text.is_ascii() => text.to_owned(),
-        _ if port.is_exact_int() => port.to_u16()?.to_string(),
-        _ => return None,
+/// Whether nobody has to be asked how a port is written.
+fn is_plain_port(port: &Obj) -> bool {
+    let plain_text = || {
+        port.is_exact_str()
+            && port.as_str().is_some_and(|text| text.is_ascii() && !text.contains('\0'))
     };
-    CString::new(text).ok().map(Some)
+    port.is_none() || plain_text() || (port.is_exact_int() && port.to_u16().is_some())
+}
+
+/// A plain port as the resolver wants it; nothing for any.
+fn service(port: &Obj) -> Option<CString> {
+    let number = || port.to_u16().map(|number| number.to_string());
+    CString::new(port.as_str().map(str::to_owned).or_else(number)?).ok()
 }
 
 /// A future of the answer; nothing if somebody else has to be asked.
@@ -82,7 +84,7 @@ pub fn look_up(
     port: &Obj,
     hints: Hints,
 ) -> PyResult<Option<Obj>> {
-    let (Some(name), Some(service)) = (host_name(host), service(port)) else { return Ok(None) };
+    let Some(name) = host_name(host).filter(|_| is_plain_port(port)) else { return Ok(None) };
     let Some([family, kind, protocol, flags]) = hints.as_c_ints() else { return Ok(None) };
     if !uses_own_default(event_loop)? {
         return Ok(None);
@@ -92,7 +94,8 @@ pub fn look_up(
     let resolving = &event_loop.resolving;
     let number = resolving.asked.get();
     resolving.asked.set(number.wrapping_add(1));
-    let query = Query { host: Some(name), service, family, kind, protocol, flags };
+    let (host, service) = (Some(name), service(port));
+    let query = Query { host, service, family, kind, protocol, flags };
     let future = Future::make(event_loop)?;
     resolving.waiting.borrow_mut().insert(number, future.clone());
     if ask(query, number, &mailbox).is_err() {

@@ -89,16 +89,15 @@ pub fn kind_of(kind: i64) -> PyResult<Obj> {
         (SocketType::DGRAM, &known.datagram),
         (SocketType::RAW, &known.raw),
     ];
-    match named.into_iter().find(|(value, _)| i64::from(value.as_raw()) == kind) {
-        Some((_, name)) => Ok(name.clone()),
-        None => {
-            let number = Obj::int(kind)?;
-            known.kinds.call1(&number).or_else(|raised| {
-                raised.catch(value_error_class())?;
-                Ok(number)
-            })
-        }
+    if let Some((_, name)) = named.into_iter().find(|(value, _)| i64::from(value.as_raw()) == kind)
+    {
+        return Ok(name.clone());
     }
+    let number = Obj::int(kind)?;
+    known.kinds.call1(&number).or_else(|raised| {
+        raised.catch(value_error_class())?;
+        Ok(number)
+    })
 }
 
 /// A numeric address.
