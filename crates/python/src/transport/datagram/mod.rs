@@ -3,7 +3,8 @@
 //! Role: moves datagrams between a socket and a protocol. A real subclass of
 //! `asyncio.DatagramTransport`.
 //!
-//! The socket is registered once, edge-triggered, for reading and writing. What
+//! The socket is registered once, edge-triggered; for room to write only while
+//! something waits for it (`Py::watch_room`). What
 //! the edges said is remembered ([`DatagramTransport::readable`], `blocked`). One
 //! look at the socket is bounded; what is left over then makes the transport
 //! queue itself ([`AGAIN`]), at most once at a time (`queued`).

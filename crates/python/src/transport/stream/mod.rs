@@ -3,7 +3,8 @@
 //! Role: moves bytes between a connected socket and a protocol. A real subclass
 //! of `asyncio.Transport`.
 //!
-//! The socket is registered once, edge-triggered, for reading and writing. What
+//! The socket is registered once, edge-triggered; for room to write only while
+//! something waits for it (`Py::watch_room`). What
 //! the edges said is remembered (`intake`, `blocked`), so pausing and resuming
 //! costs no system call.
 //!
