@@ -5,14 +5,15 @@
 //! Whatever is not a plain literal (a host name, a service of another family, a
 //! value that is to raise) is left to the socket object's own methods.
 //!
-//! Owns nothing. Thread: any that holds the interpreter's lock.
+//! Owns nothing but what a [`KnownAddress`] keeps. Thread: any that holds the interpreter's lock.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
-use crate::ffi::{Obj, PyResult};
+use crate::ffi::{Obj, PyResult, Visitor};
 
 /// Where the path stands in a `sockaddr_un`.
 const UNIX_PATH: usize = size_of::<u16>();
@@ -59,6 +60,56 @@ pub fn from_python(family: AddressFamily, object: &Obj) -> PyResult<Option<Socke
         AddressFamily::UNIX => unix_from_python(object)?.map(SocketAddrAny::from),
         _ => None,
     })
+}
+
+/// One address in both forms, of which neither has to be made anew as long as
+/// the same address comes again.
+#[derive(Debug, Default)]
+pub struct KnownAddress(RefCell<Option<(SocketAddrAny, Obj)>>);
+
+impl KnownAddress {
+    /// Keeps an address instead of the former one. The object does not change:
+    /// it is a str, bytes or a tuple.
+    pub fn keep(&self, address: SocketAddrAny, object: Obj) {
+        let former = self.0.replace(Some((address, object)));
+        drop(former);
+    }
+
+    /// Forgets it.
+    pub fn forget(&self) {
+        let former = self.0.take();
+        drop(former);
+    }
+
+    /// The system's form, if `object` is the object that is kept.
+    pub fn of_object(&self, object: &Obj) -> Option<SocketAddrAny> {
+        match &*self.0.borrow() {
+            Some((address, known)) if known.is(object) => Some(address.clone()),
+            _ => None,
+        }
+    }
+
+    /// Python's form of an address, kept or made and kept. No address is `None`.
+    pub fn object_of(&self, address: Option<SocketAddrAny>) -> PyResult<Obj> {
+        let Some(address) = address else { return Ok(Obj::none()) };
+        if let Some((known, object)) = &*self.0.borrow()
+            && *known == address
+        {
+            return Ok(object.clone());
+        }
+        let object = to_python(&address)?;
+        self.keep(address, object.clone());
+        Ok(object)
+    }
+
+    /// Shows what it holds to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        if let Ok(known) = self.0.try_borrow()
+            && let Some((_, object)) = known.as_ref()
+        {
+            visitor.obj(object);
+        }
+    }
 }
 
 /// The address as the system has it.

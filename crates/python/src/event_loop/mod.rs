@@ -37,6 +37,7 @@ use batuta_engine::timers::Timers;
 use batuta_engine::turn::PollBudget;
 use batuta_engine::waker::Waker;
 
+use crate::address::KnownAddress;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
@@ -80,6 +81,8 @@ pub struct NativeLoop {
     held: Held,
     /// Whether the last `sock_recv` brought much, so that the next one may.
     pub large_sock_reads: Cell<bool>,
+    /// The near end of the connection that was accepted last.
+    pub near_address: KnownAddress,
     io: RefCell<Option<Rc<Io>>>,
     events: Cell<EventBuffer>,
     read_buffer: Cell<Vec<u8>>,
@@ -123,6 +126,7 @@ impl NativeLoop {
             turn: Cell::new(0),
             held: Held::new(),
             large_sock_reads: Cell::new(false),
+            near_address: KnownAddress::default(),
             io: RefCell::new(None),
             events: Cell::default(),
             read_buffer: Cell::default(),
@@ -198,6 +202,7 @@ impl NativeLoop {
         let owners = self.registry.borrow_mut().take();
         let io = self.io.borrow_mut().take();
         self.current_handle.set(None);
+        self.near_address.forget();
         self.held.clear();
         self.resolving.clear();
         drop((ready, timers, owners, io));
@@ -257,6 +262,7 @@ impl NativeType for NativeLoop {
         }
         self.held.traverse(visitor);
         self.resolving.traverse(visitor);
+        self.near_address.traverse(visitor);
         visitor.slot(&self.thread_id);
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);

@@ -28,6 +28,7 @@ use crate::ffi::names::Name;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
 
 use super::AnyTransport;
+use super::extra::Extra;
 use super::flow::Flow;
 
 /// An edge that tells of room to write and of nothing else.
@@ -56,7 +57,7 @@ pub struct Endpoint {
     pub(super) file: Slot,
     pub(super) protocol: Slot,
     pub(super) server: Slot,
-    pub(super) extra: Slot,
+    pub(super) extra: Extra,
     pub(super) context: Slot,
     /// The context that the transport was made to run in (Python 3.15); without
     /// one each callback runs in a copy of its scheduler's.
@@ -72,13 +73,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An open endpoint. `extra` is the dict of `get_extra_info()`.
+    /// An open endpoint. `extra` is what `get_extra_info()` tells of it.
     pub fn new(
         event_loop: &Py<NativeLoop>,
         file: &Obj,
         protocol: &Obj,
         server: Option<&Obj>,
-        extra: Obj,
+        extra: Extra,
     ) -> PyResult<Self> {
         let fd = file.call_method0(&names().fileno)?.to_i64()?;
         let fd = RawFd::try_from(fd).map_err(|_| Raised::value_error("invalid descriptor"))?;
@@ -87,7 +88,7 @@ impl Endpoint {
             file: Slot::from(file.clone()),
             protocol: Slot::from(protocol.clone()),
             server: Slot::from(server.and_then(Obj::non_none).cloned()),
-            extra: Slot::from(extra),
+            extra,
             context: Slot::from(context::copy_current()?),
             given_context: Slot::default(),
             fd: Cell::new(fd),
@@ -260,26 +261,20 @@ impl Endpoint {
         {
             visitor.obj(event_loop.as_obj());
         }
-        for slot in [
-            &self.file,
-            &self.protocol,
-            &self.server,
-            &self.extra,
-            &self.context,
-            &self.given_context,
-        ] {
+        for slot in [&self.file, &self.protocol, &self.server, &self.context, &self.given_context] {
             visitor.slot(slot);
         }
+        self.extra.traverse(visitor);
     }
 
     /// Breaks cycles. The file stays: the finalizer has closed it.
     pub fn clear(&self) {
         let event_loop = self.event_loop.borrow_mut().take();
         drop(event_loop);
-        for slot in [&self.protocol, &self.server, &self.extra, &self.context, &self.given_context]
-        {
+        for slot in [&self.protocol, &self.server, &self.context, &self.given_context] {
             slot.set(None);
         }
+        self.extra.clear();
     }
 }
 

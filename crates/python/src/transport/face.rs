@@ -1,7 +1,8 @@
 //! The methods and properties that all transports show to Python.
 
+use crate::asyncio::names;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::{Args, Obj, Py};
+use crate::ffi::{Args, Obj, Py, PyResult};
 
 use super::endpoint::Transport;
 
@@ -19,6 +20,12 @@ pub fn methods<T: Transport>() -> Methods<T> {
         .noargs(c"get_protocol", c"Return the protocol.", |this: &Py<T>| {
             Ok(this.endpoint().protocol())
         })
+        .args(
+            c"get_extra_info",
+            c"get_extra_info($self, name, default=None)\n--\n\n\
+              Return what is known of the transport under this name: see asyncio.BaseTransport.",
+            extra_info,
+        )
         .one(
             c"_force_close",
             c"Close at once, with the exception for connection_lost().",
@@ -43,6 +50,17 @@ pub fn methods<T: Transport>() -> Methods<T> {
         )
 }
 
+fn extra_info<T: Transport>(this: &Py<T>, args: &Args<'_>) -> PyResult<Obj> {
+    const NAME: &str = "get_extra_info";
+    let [name, default] = args.bind(NAME, 0, [&names().name, &names().default])?;
+    let name = name.ok_or_else(|| args.missing(NAME, "name"))?;
+    if name.as_str() == Some("socket") {
+        // Whoever asks for the socket may shut it down, behind what was written.
+        T::send_held_back(this)?;
+    }
+    this.endpoint().extra.get(name, default.unwrap_or(&Obj::none()))
+}
+
 /// The private names that libraries and tests read.
 pub fn properties<T: Transport>() -> Properties<T> {
     Properties::new()
@@ -60,10 +78,10 @@ pub fn properties<T: Transport>() -> Properties<T> {
             // Whoever asks for the socket may shut it down, behind what was written.
             |this: &Py<T>| {
                 T::send_held_back(this)?;
-                Ok(this.endpoint().extra.get())
+                this.endpoint().extra.dict()
             },
             |this: &Py<T>, value: &Obj| {
-                this.endpoint().extra.set(Some(value.clone()));
+                this.endpoint().extra.set_dict(value);
                 Ok(())
             },
         )

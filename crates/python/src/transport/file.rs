@@ -56,13 +56,15 @@ pub fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug)]
-enum End {
+pub enum End {
+    /// Ours.
     Near,
+    /// The peer's.
     Far,
 }
 
 /// The address of an end, `None` if the system knows none.
-fn address_of(sock: &Obj, end: End) -> PyResult<Obj> {
+pub fn address_of(sock: &Obj, end: End) -> PyResult<Obj> {
     if Sockets::get().says_addresses_itself(sock)? {
         let number = sock.call_method0(&names().fileno)?.to_i64()?;
         if let Some(fd) = RawFd::try_from(number).ok().filter(|fd| *fd >= 0) {

@@ -6,6 +6,7 @@ use crate::ffi::{Obj, Py, PyResult, Visitor};
 
 mod datagram;
 mod endpoint;
+mod extra;
 mod face;
 mod file;
 mod flow;

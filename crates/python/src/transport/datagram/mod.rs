@@ -35,7 +35,8 @@ use super::face;
 use super::file::{describe_socket, hold_socket};
 use super::flow;
 use super::intake::{MAX_READ, Reading};
-use address::{Family, KnownAddress};
+use crate::address::KnownAddress;
+use address::Family;
 use send_queue::SendQueue;
 
 /// At most this many datagrams are received, and sent, at one look.
@@ -98,7 +99,7 @@ impl DatagramTransport {
             _ => None,
         };
         let transport = Py::new(Self {
-            endpoint: Endpoint::new(event_loop, sock, protocol, None, extra)?,
+            endpoint: Endpoint::new(event_loop, sock, protocol, None, extra.into())?,
             family: Family::of(sock)?,
             link,
             remote_address: Slot::from(address),

@@ -59,7 +59,7 @@ fn open(
         info.attr(c"update")?.call1(extra)?;
     }
     info.set_item("pipe", pipe)?;
-    let endpoint = Endpoint::new(event_loop, pipe, protocol, None, info)?;
+    let endpoint = Endpoint::new(event_loop, pipe, protocol, None, info.into())?;
     let kind = endpoint.fd().and_then(Kind::of).map_err(Raised::os_error)?;
     match kind {
         Some(kind) => Ok((endpoint, kind)),

@@ -10,7 +10,7 @@
 use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, getsockname};
 
 use crate::address;
 use crate::asyncio::{logger, names};
@@ -18,7 +18,8 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
 use crate::sock::{SocketKind, Sockets};
 
-use super::{Made, StreamTransport};
+use super::super::file::{End, address_of};
+use super::{Known, Made, StreamTransport};
 
 /// The system is short of something: accepting pauses.
 const OUT_OF_RESOURCES: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
@@ -39,8 +40,8 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
     let listener = Listener { event_loop, protocol_factory, server, context };
     let kind = Sockets::get().listener_kind(sock)?;
     for _ in 0..backlog.to_i64()? {
-        match kind.map_or_else(|| accept_by_method(sock), |kind| accept(sock, kind)) {
-            Ok(Some((conn, address))) => listener.serve(&conn, &address)?,
+        match kind.map_or_else(|| accept_by_method(sock), |kind| listener.accept(sock, kind)) {
+            Ok(Some(accepted)) => listener.serve(&accepted)?,
             Ok(None) => return Ok(()),
             Err(raised) => {
                 let (raised, errno) = raised.errno();
@@ -57,29 +58,15 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
     Ok(())
 }
 
-/// The next connection, a socket in non-blocking mode, and its peer's address; nothing if there
-/// is none. For sockets whose own method would do the same and ask the system more often.
-fn accept(sock: &Obj, kind: SocketKind) -> PyResult<Option<(Obj, Obj)>> {
-    let fd = sock.call_method0(&names().fileno)?.to_i64()?;
-    let Some(fd) = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0) else {
-        return Err(Raised::os_error(Errno::BADF));
-    };
-    // SAFETY: the socket has it open during this one system call.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-        Ok((accepted, address)) => {
-            let address = address.as_ref().map_or_else(|| Ok(Obj::none()), address::to_python)?;
-            // Given up before the socket object has it: one that fails half-way may own it already.
-            let conn = Sockets::get().make_nonblocking(kind, accepted.into_raw_fd())?;
-            Ok(Some((conn, address)))
-        }
-        Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),
-        Err(errno) => Err(Raised::os_error(errno)),
-    }
+/// A connection: a socket in non-blocking mode, and the addresses of its ends.
+struct Accepted {
+    conn: Obj,
+    near: Obj,
+    far: Obj,
 }
 
-/// The same by `sock.accept()`.
-fn accept_by_method(sock: &Obj) -> PyResult<Option<(Obj, Obj)>> {
+/// The next connection, by `sock.accept()`; nothing if there is none.
+fn accept_by_method(sock: &Obj) -> PyResult<Option<Accepted>> {
     let accepted = match sock.call_method0(&names().accept) {
         Ok(accepted) => accepted,
         Err(raised) if raised.is_try_again() || raised.is_aborted_connection() => {
@@ -89,36 +76,72 @@ fn accept_by_method(sock: &Obj) -> PyResult<Option<(Obj, Obj)>> {
         Err(raised) => return Err(raised),
     };
     let pair = accepted.tuple_item(0).zip(accepted.tuple_item(1));
-    let (conn, address) = pair.ok_or_else(|| Raised::type_error("accept() must return a pair"))?;
+    let (conn, far) = pair.ok_or_else(|| Raised::type_error("accept() must return a pair"))?;
     conn.call_method1(&names().setblocking, &Obj::bool(false))?;
-    Ok(Some((conn, address)))
+    let near = address_of(&conn, End::Near)?;
+    Ok(Some(Accepted { conn, near, far }))
 }
 
 impl Listener<'_> {
+    /// The same without its method, for sockets whose own one would do the same and ask the
+    /// system more often.
+    fn accept(&self, sock: &Obj, kind: SocketKind) -> PyResult<Option<Accepted>> {
+        let fd = sock.call_method0(&names().fileno)?.to_i64()?;
+        let Some(fd) = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0) else {
+            return Err(Raised::os_error(Errno::BADF));
+        };
+        // SAFETY: the socket has it open during this one system call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((accepted, far)) => {
+                let far = far.as_ref().map_or_else(|| Ok(Obj::none()), address::to_python)?;
+                let near = getsockname(&accepted).ok();
+                // Given up before the socket object has it: one that fails half-way may own it
+                // already.
+                let conn = Sockets::get().make_nonblocking(kind, accepted.into_raw_fd())?;
+                let near = self.near_end(&conn, near)?;
+                Ok(Some(Accepted { conn, near, far }))
+            }
+            Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),
+            Err(errno) => Err(Raised::os_error(errno)),
+        }
+    }
+
+    /// The address of the near end, of which the system has said `address`. All connections to
+    /// one address share one object.
+    fn near_end(&self, conn: &Obj, address: Option<SocketAddrAny>) -> PyResult<Obj> {
+        match address.filter(|address| address::is_native(address.address_family())) {
+            Some(address) if Sockets::get().says_addresses_itself(conn)? => {
+                self.event_loop.near_address.object_of(Some(address))
+            }
+            _ => address_of(conn, End::Near),
+        }
+    }
+
     /// Gives a connection its protocol and transport.
-    fn serve(&self, conn: &Obj, address: &Obj) -> PyResult<()> {
+    fn serve(&self, accepted: &Accepted) -> PyResult<()> {
+        let Accepted { conn, far, .. } = accepted;
         if self.event_loop.debug.get() {
             let log = logger()?.getattr(&names().debug)?;
             let text = Obj::str("%r got a new connection from %r: %r")?;
-            log.call_with(&[&text, self.server, address, conn])?;
+            log.call_with(&[&text, self.server, far, conn])?;
         }
         let served = match self.context.non_none() {
             Some(given) => {
                 let own = given.attr(c"copy")?.call0()?;
-                context::run_in(&own, || self.connect(conn, address, Some(&own)))
+                context::run_in(&own, || self.connect(accepted, Some(&own)))
             }
-            None => self.connect(conn, address, None),
+            None => self.connect(accepted, None),
         };
         served.or_else(|raised| self.failed(raised, conn))
     }
 
-    fn connect(&self, conn: &Obj, address: &Obj, context: Option<&Obj>) -> PyResult<()> {
+    fn connect(&self, accepted: &Accepted, context: Option<&Obj>) -> PyResult<()> {
         let protocol = self.protocol_factory.call0()?;
-        let extra = Obj::dict()?;
-        extra.dict_set(&names().peername, address)?;
-        let server = Some(self.server);
-        let made = Made { waiter: None, extra: Some(&extra), server, context };
-        StreamTransport::build(self.event_loop, conn, &protocol, &made).map(drop)
+        let Accepted { conn, near, far } = accepted;
+        let extra = Known::Addresses { near: near.clone(), far };
+        let made = Made { waiter: None, extra, server: Some(self.server), context };
+        StreamTransport::build(self.event_loop, conn, &protocol, made).map(drop)
     }
 
     /// A connection that got no transport is closed; debug mode reports why.

@@ -31,8 +31,9 @@ use crate::streams::NativeStreamReaderProtocol;
 
 use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, ROOM, Transport};
+use super::extra::Extra;
 use super::face;
-use super::file::{describe_socket, hold_socket, is_internet_socket, set_nodelay};
+use super::file::{End, address_of, describe_socket, hold_socket, is_internet_socket, set_nodelay};
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
@@ -60,12 +61,20 @@ pub struct StreamTransport {
     empty_waiter: Slot,
 }
 
+/// What whoever makes a transport knows of the connection.
+enum Known<'a> {
+    /// This dict, if any.
+    Dict(Option<&'a Obj>),
+    /// The addresses of both ends.
+    Addresses { near: Obj, far: &'a Obj },
+}
+
 /// What a transport may be made with.
 struct Made<'a> {
     /// A future to be done once `connection_made()` has been called.
     waiter: Option<&'a Obj>,
     /// For `get_extra_info()`.
-    extra: Option<&'a Obj>,
+    extra: Known<'a>,
     /// The server that has accepted the connection.
     server: Option<&'a Obj>,
     /// Where its callbacks run.
@@ -82,7 +91,8 @@ impl StreamTransport {
         let ([sock, protocol], _) = args.split::<2>(NAME)?;
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
-        Self::build(event_loop, sock, protocol, &Made { waiter, extra, server, context })
+        let extra = Known::Dict(extra);
+        Self::build(event_loop, sock, protocol, Made { waiter, extra, server, context })
     }
 
     /// The transport of a client's connection; `waiter` is done once `connection_made()` has
@@ -96,8 +106,8 @@ impl StreamTransport {
         // From 3.15 on everything of the connection runs in one context.
         let context = if cfg!(Py_3_15) { Some(context::copy_current()?) } else { None };
         let (waiter, context) = (Some(waiter), context.as_ref());
-        let made = Made { waiter, extra: None, server: None, context };
-        Self::build(event_loop, sock, protocol, &made)
+        let made = Made { waiter, extra: Known::Dict(None), server: None, context };
+        Self::build(event_loop, sock, protocol, made)
     }
 
     /// Makes a transport for a connected socket and schedules its beginning.
@@ -105,9 +115,16 @@ impl StreamTransport {
         event_loop: &Py<NativeLoop>,
         sock: &Obj,
         protocol: &Obj,
-        &Made { waiter, extra, server, context }: &Made<'_>,
+        Made { waiter, extra, server, context }: Made<'_>,
     ) -> PyResult<Py<Self>> {
-        let extra = describe_socket(sock, extra)?;
+        let extra = match extra {
+            Known::Addresses { near, far } => Extra::of_connection(sock, near, far.clone()),
+            Known::Dict(Some(dict)) if !dict.is_none() => describe_socket(sock, Some(dict))?.into(),
+            Known::Dict(_) => {
+                let (near, far) = (address_of(sock, End::Near)?, address_of(sock, End::Far)?);
+                Extra::of_connection(sock, near, far)
+            }
+        };
         let source = if is_internet_socket(sock)? { Source::Tcp } else { Source::Socket };
         let transport = Py::new(Self {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,

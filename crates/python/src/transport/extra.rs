@@ -1,0 +1,116 @@
+//! [`Extra`]: what `get_extra_info()` tells of a transport.
+//!
+//! A connection is asked for three things: its socket and the two addresses. They are kept
+//! without a dict, and what wraps the socket is made when somebody wants it, because a server
+//! has many connections that do nothing, and most of them are never asked. What has more to tell,
+//! and what somebody has asked for its `_extra`, has asyncio's dict; the dict counts from then on.
+//!
+//! Thread: the loop's, under the interpreter's lock.
+
+use std::cell::Cell;
+
+use crate::asyncio::{Asyncio, names};
+use crate::ffi::{Obj, PyResult, Slot, Visitor};
+
+/// What the first slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// The dict, which has everything.
+    Dict,
+    /// The socket itself.
+    Socket,
+    /// The `TransportSocket` that stands for it.
+    Wrapper,
+}
+
+/// What is told of a transport, by name.
+#[derive(Debug)]
+pub struct Extra {
+    first: Slot,
+    holds: Cell<First>,
+    sockname: Slot,
+    peername: Slot,
+}
+
+impl From<Obj> for Extra {
+    fn from(dict: Obj) -> Self {
+        Self {
+            first: Slot::from(dict),
+            holds: Cell::new(First::Dict),
+            sockname: Slot::default(),
+            peername: Slot::default(),
+        }
+    }
+}
+
+impl Extra {
+    /// Of a connection: its socket and the addresses of its ends, each `None` where the system
+    /// has said none.
+    pub fn of_connection(sock: &Obj, near: Obj, far: Obj) -> Self {
+        Self {
+            first: Slot::from(sock.clone()),
+            holds: Cell::new(First::Socket),
+            sockname: Slot::from(near),
+            peername: Slot::from(far),
+        }
+    }
+
+    /// `get_extra_info(name, default)`.
+    pub fn get(&self, name: &Obj, default: &Obj) -> PyResult<Obj> {
+        if self.holds.get() != First::Dict {
+            match name.as_str() {
+                Some("socket") => return self.socket(),
+                Some("sockname") => return Ok(self.sockname.get_or_none()),
+                Some("peername") => return Ok(self.peername.get_or_none()),
+                Some(_) => return Ok(default.clone()),
+                None => {} // What cannot be a key is the dict's to refuse.
+            }
+        }
+        self.dict()?.call_method2(&names().get, name, default)
+    }
+
+    /// `_extra`.
+    pub fn dict(&self) -> PyResult<Obj> {
+        if self.holds.get() != First::Dict {
+            let dict = Obj::dict()?;
+            dict.dict_set(&names().peername, &self.peername.get_or_none())?;
+            dict.dict_set(&names().socket, &self.socket()?)?;
+            dict.dict_set(&names().sockname, &self.sockname.get_or_none())?;
+            self.set_dict(&dict);
+        }
+        Ok(self.first.get_or_none())
+    }
+
+    /// `_extra = dict`.
+    pub fn set_dict(&self, dict: &Obj) {
+        self.holds.set(First::Dict);
+        self.first.set(Some(dict.clone()));
+        self.sockname.set(None);
+        self.peername.set(None);
+    }
+
+    fn socket(&self) -> PyResult<Obj> {
+        let first = self.first.get_or_none();
+        if self.holds.get() == First::Wrapper || first.is_none() {
+            return Ok(first);
+        }
+        let wrapper = Asyncio::get().transport_socket.call1(&first)?;
+        self.first.set(Some(wrapper.clone()));
+        self.holds.set(First::Wrapper);
+        Ok(wrapper)
+    }
+
+    /// Shows what it holds to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.first, &self.sockname, &self.peername] {
+            visitor.slot(slot);
+        }
+    }
+
+    /// Breaks cycles.
+    pub fn clear(&self) {
+        for slot in [&self.first, &self.sockname, &self.peername] {
+            slot.set(None);
+        }
+    }
+}
