@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format conformance bench bench-quick bench-pythons docs wheel clean
+.PHONY: help setup run test lint stubs format conformance bench bench-quick bench-pythons docs wheel clean
 
 VENV ?= .venv
 export VENV
@@ -51,6 +51,10 @@ test: ## build and run all tests; ARGS="-k name" is for pytest
 lint: ## rustfmt, clippy, ruff, mypy and stubtest
 	@tools/setup.sh lint
 	@tools/lint.sh
+
+stubs: ## check the stubs against the module of this Python, which `make lint` does as well
+	@tools/setup.sh lint
+	@$(VENV)/bin/python -m mypy.stubtest --concise batuta._batuta
 
 format: ## let rustfmt and ruff put the code in order
 	@tools/setup.sh lint

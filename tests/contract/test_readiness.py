@@ -35,8 +35,8 @@ def test_remove_says_whether_something_was_removed(run: Run, pair: Pair) -> None
         assert loop.add_writer(near, print) is None
         assert loop.remove_reader(near) is True
         assert loop.remove_reader(near) is False
-        assert loop.remove_writer(near) is True
-        assert loop.remove_writer(near) is False
+        assert loop.remove_writer(fd=near) is True
+        assert loop.remove_writer(fd=near) is False
 
     run(main)
 

@@ -93,6 +93,27 @@ def test_the_methods_can_be_replaced_on_one_transport(run: Run) -> None:
     run(main)
 
 
+@both_kinds
+def test_arguments_may_be_given_by_name(run: Run, kind: str) -> None:
+    async def main() -> None:
+        async with connected(kind, Recorder) as (transport, protocol, peer):
+            transport.write(data=b"one ")
+            transport.writelines(list_of_data=[b"two ", b"three"])
+            assert await receive(peer, 13) == b"one two three"
+            transport.set_write_buffer_limits(high=10, low=5)
+            assert transport.get_write_buffer_limits() == (5, 10)
+            transport.set_protocol(protocol=protocol)
+            for method in (transport.write, transport.set_protocol):
+                with pytest.raises(TypeError, match="missing 1 required positional argument"):
+                    method()
+                with pytest.raises(TypeError, match="unexpected keyword argument 'bogus'"):
+                    method(bogus=1)
+                with pytest.raises(TypeError, match="takes"):
+                    method(protocol, protocol)
+
+    run(main)
+
+
 def test_a_transport_takes_attributes_and_weak_references(run: Run) -> None:
     async def main() -> None:
         async with connected("tcp", Recorder) as (transport, _, _):

@@ -369,14 +369,18 @@ pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
                 this.add(args, Side::Write, "_add_writer", false)
             },
         )
-        .one(
+        .named(
             c"remove_reader",
-            c"Stop watching the descriptor for reading; return True if it was watched.",
+            c"remove_reader($self, fd)\n--\n\n\
+              Stop watching the descriptor for reading; return True if it was watched.",
+            || ("remove_reader", &names().fd),
             |this: &Py<NativeLoop>, file: &Obj| this.remove(file, Side::Read, true),
         )
-        .one(
+        .named(
             c"remove_writer",
-            c"Stop watching the descriptor for writing; return True if it was watched.",
+            c"remove_writer($self, fd)\n--\n\n\
+              Stop watching the descriptor for writing; return True if it was watched.",
+            || ("remove_writer", &names().fd),
             |this: &Py<NativeLoop>, file: &Obj| this.remove(file, Side::Write, true),
         )
         .one(

@@ -186,6 +186,24 @@ impl<'a> Args<'a> {
         Ok(bound)
     }
 
+    /// The one argument that the function takes, by place or by name.
+    #[inline]
+    pub fn only(&self, function: &str, name: &Name) -> PyResult<&'a Obj> {
+        match self.positional {
+            [only] if self.keyword_values.is_empty() => Ok(only),
+            _ => self.find_one(function, name),
+        }
+    }
+
+    #[cold]
+    fn find_one(&self, function: &str, name: &Name) -> PyResult<&'a Obj> {
+        let [only] = self.bind(function, 0, [name])?;
+        match only {
+            Some(only) => Ok(only),
+            None => Err(self.missing(function, &name.as_obj().to_string_lossy()?)),
+        }
+    }
+
     /// The first `N` positional arguments, of which a missing one is a
     /// `TypeError`, and the rest.
     #[inline]

@@ -12,6 +12,7 @@ use pyo3_ffi as py;
 
 use super::args::Args;
 use super::error::PyResult;
+use super::names::Name;
 use super::native::{NativeType, Py};
 use super::object::Obj;
 use super::panic::guard;
@@ -134,6 +135,25 @@ impl<T: NativeType> Methods<T> {
         self.add(name, function, py::METH_O, doc)
     }
 
+    /// A method with one argument that may be given by its name; `parameter` tells what the
+    /// method and the parameter are called.
+    pub fn named<N, F, R>(
+        self,
+        name: &'static CStr,
+        doc: &'static CStr,
+        _parameter: N,
+        _function: F,
+    ) -> Self
+    where
+        N: Fn() -> (&'static str, &'static Name) + Copy,
+        F: Fn(&Py<T>, &Obj) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        let function =
+            py::PyMethodDefPointer { PyCFunctionFastWithKeywords: with_named::<T, N, F, R> };
+        self.add(name, function, py::METH_FASTCALL | py::METH_KEYWORDS, doc)
+    }
+
     /// Gives the table to the type, which keeps it for ever.
     pub(super) fn leak(mut self) -> *const c_void {
         self.0.push(py::PyMethodDef::zeroed());
@@ -190,6 +210,28 @@ where
         // argument is alive during the call.
         let (this, arg) = unsafe { (Py::view(&this), Obj::view(&arg)) };
         to_ptr(conjure::<F>()(this, arg).and_then(R::into_obj))
+    })
+}
+
+unsafe extern "C" fn with_named<T, N, F, R>(
+    this: *mut py::PyObject,
+    args: *const *mut py::PyObject,
+    nargs: py::Py_ssize_t,
+    names: *mut py::PyObject,
+) -> *mut py::PyObject
+where
+    T: NativeType,
+    N: Fn() -> (&'static str, &'static Name) + Copy,
+    F: Fn(&Py<T>, &Obj) -> PyResult<R> + Copy,
+    R: IntoObj,
+{
+    guard(ptr::null_mut(), || {
+        // SAFETY: the method descriptor has checked the type of `this`, and
+        // passes arguments as vectorcall defines them.
+        let (this, args) = unsafe { (Py::view(&this), Args::new(args, nargs, names)) };
+        let (function, parameter) = conjure::<N>()();
+        let given = args.only(function, parameter);
+        to_ptr(given.and_then(|given| conjure::<F>()(this, given)).and_then(R::into_obj))
     })
 }
 

@@ -27,9 +27,8 @@ mod writer;
 
 use crate::asyncio::names;
 use crate::event_loop::{NativeLoop, Past};
-use crate::ffi::names::Name;
 use crate::ffi::native::define;
-use crate::ffi::{Args, Obj, Py, PyResult, Raised, Slot};
+use crate::ffi::{Obj, Py, PyResult, Raised, Slot};
 
 pub use protocol::NativeStreamReaderProtocol;
 pub use reader::NativeStreamReader;
@@ -42,18 +41,6 @@ pub fn load(add: impl Fn(&'static std::ffi::CStr, &Obj) -> PyResult<()>) -> PyRe
     let protocol = protocol::prepare(define::<NativeStreamReaderProtocol>(None)?)?;
     add(c"NativeStreamReaderProtocol", &protocol)?;
     add(c"NativeStreamWriter", &writer::prepare(define::<NativeStreamWriter>(None)?)?)
-}
-
-/// The one argument that a method takes, by place or by name.
-#[inline]
-fn one_argument<'a>(function: &str, args: &Args<'a>, name: &Name) -> PyResult<&'a Obj> {
-    if let [only] = args.positional()
-        && !args.has_keywords()
-    {
-        return Ok(only);
-    }
-    let [only] = args.bind(function, 0, [name])?;
-    only.ok_or_else(|| args.unfit(function))
 }
 
 /// A new future of the loop.

@@ -22,8 +22,8 @@ use crate::sync::hooks::{Hooks, Originals};
 use crate::sync::waiter;
 
 use super::lookups::{Lookups, own_names};
+use super::new_future;
 use super::reader::NativeStreamReader;
-use super::{new_future, one_argument};
 
 /// A protocol that feeds a reader.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     let (own, stock) = (own_names(), &Lookups::get().protocol);
     add_method(&class, stock, c"data_received", |this: &This, args| {
         const NAME: &str = "StreamReaderProtocol.data_received";
-        this.data_received(one_argument(NAME, args, &names().data)?)
+        this.data_received(args.only(NAME, &names().data)?)
     })?;
     add_method(&class, stock, c"pause_writing", |this: &This, args| {
         args.only_self("FlowControlMixin.pause_writing")?;

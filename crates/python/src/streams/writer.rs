@@ -18,7 +18,6 @@ use crate::ffi::native::{InitFn, TypeCell};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::lookups::{Lookups, own_names};
-use super::one_argument;
 use super::protocol::{NativeStreamReaderProtocol, Room, connection_lost};
 use super::reader::{Hook, NativeStreamReader};
 
@@ -41,11 +40,11 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     let stock = &Lookups::get().writer;
     class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeStreamWriter>()?)?;
     add_method(&class, stock, c"write", |this: &This, args| {
-        let data = one_argument("StreamWriter.write", args, &names().data)?;
+        let data = args.only("StreamWriter.write", &names().data)?;
         this.transport.get_or_none().call_method1(&own_names().write, data).map(drop)
     })?;
     add_method(&class, stock, c"writelines", |this: &This, args| {
-        let data = one_argument("StreamWriter.writelines", args, &names().data)?;
+        let data = args.only("StreamWriter.writelines", &names().data)?;
         this.transport.get_or_none().call_method1(&own_names().writelines, data).map(drop)
     })?;
     add_method(&class, stock, c"write_eof", |this: &This, args| {

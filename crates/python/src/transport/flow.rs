@@ -169,7 +169,8 @@ pub fn methods<T: Transport>(methods: Methods<T>) -> Methods<T> {
         )
         .args(
             c"set_write_buffer_limits",
-            c"Set the water marks, in bytes. See asyncio.WriteTransport.",
+            c"set_write_buffer_limits($self, high=None, low=None)\n--\n\n\
+              Set the water marks, in bytes. See asyncio.WriteTransport.",
             |this: &Py<T>, args: &Args<'_>| {
                 T::send_held_back(this)?;
                 let endpoint = this.endpoint();

@@ -11,7 +11,6 @@ use crate::ffi::{Args, Obj, Py, PyResult};
 use crate::sync::hooks::Originals;
 
 use super::super::lookups::{Lookups, own_names};
-use super::super::one_argument;
 use super::NativeStreamReader;
 use super::steps::{Purpose, ReaderSteps};
 use super::until::Separators;
@@ -50,7 +49,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     crate::coroutine::define::<ReaderSteps>()?;
     let stock = &Lookups::get().reader;
     add_method(&class, stock, c"feed_data", |this: &This, args| {
-        this.feed_data(one_argument("StreamReader.feed_data", args, &names().data)?)
+        this.feed_data(args.only("StreamReader.feed_data", &names().data)?)
     })?;
     add_method(&class, stock, c"exception", |this: &This, args| {
         args.only_self("StreamReader.exception")?;

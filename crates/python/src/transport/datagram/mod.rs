@@ -252,10 +252,15 @@ impl NativeType for DatagramTransport {
                 c"Close after what waits has been sent; reading stops at once.",
                 |this: &Py<Self>| this.close(),
             )
-            .one(c"set_protocol", c"Change the protocol.", |this: &Py<Self>, protocol: &Obj| {
-                this.endpoint.set_protocol(protocol);
-                Ok(())
-            });
+            .named(
+                c"set_protocol",
+                c"set_protocol($self, protocol)\n--\n\nChange the protocol.",
+                || ("set_protocol", &names().protocol),
+                |this: &Py<Self>, protocol: &Obj| {
+                    this.endpoint.set_protocol(protocol);
+                    Ok(())
+                },
+            );
         write::methods(read::methods(methods))
     }
 

@@ -251,7 +251,8 @@ pub(super) fn methods(methods: Methods<DatagramTransport>) -> Methods<DatagramTr
     methods
         .args(
             c"sendto",
-            c"Send a datagram, at once if possible, to addr or to the connected peer.",
+            c"sendto($self, data, addr=None)\n--\n\n\
+              Send a datagram, at once if possible, to addr or to the connected peer.",
             |this: &Py<DatagramTransport>, args: &Args<'_>| this.sendto(args),
         )
         .noargs(

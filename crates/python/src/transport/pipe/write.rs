@@ -275,14 +275,18 @@ impl NativeType for WritePipeTransport {
 
     fn methods() -> Methods<Self> {
         flow::methods(super::methods())
-            .one(
+            .named(
                 c"write",
-                c"Write data, at once if possible; it is not copied if it is bytes.",
+                c"write($self, data)\n--\n\n\
+                  Write data, at once if possible; it is not copied if it is bytes.",
+                || ("write", &names().data),
                 |this: &Py<Self>, data: &Obj| this.write(data),
             )
-            .one(
+            .named(
                 c"writelines",
-                c"Write several pieces of data in one system call.",
+                c"writelines($self, list_of_data)\n--\n\n\
+                  Write several pieces of data in one system call.",
+                || ("writelines", &names().list_of_data),
                 |this: &Py<Self>, lines: &Obj| this.writelines(lines),
             )
             .noargs(c"close", c"Close after what waits has been written.", |this: &Py<Self>| {

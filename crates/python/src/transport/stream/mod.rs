@@ -291,9 +291,12 @@ impl NativeType for StreamTransport {
                 c"Close after what waits has been sent; reading stops at once.",
                 |this: &Py<Self>| this.close(),
             )
-            .one(c"set_protocol", c"Change the protocol.", |this: &Py<Self>, protocol: &Obj| {
-                this.use_protocol(protocol)
-            })
+            .named(
+                c"set_protocol",
+                c"set_protocol($self, protocol)\n--\n\nChange the protocol.",
+                || ("set_protocol", &names().protocol),
+                |this: &Py<Self>, protocol: &Obj| this.use_protocol(protocol),
+            )
             .noargs(c"_lend_fd", c"Leave the descriptor to sendfile.", |this: &Py<Self>| {
                 this.lend();
                 Ok(())

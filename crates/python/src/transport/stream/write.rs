@@ -240,14 +240,18 @@ fn set_unless_done(future: &Obj, outcome: &Result<Obj, Obj>) -> PyResult<()> {
 
 pub(super) fn methods(methods: Methods<StreamTransport>) -> Methods<StreamTransport> {
     methods
-        .one(
+        .named(
             c"write",
-            c"Send data, at once if possible; it is not copied if it is bytes.",
+            c"write($self, data)\n--\n\n\
+                  Send data, at once if possible; it is not copied if it is bytes.",
+            || ("write", &names().data),
             |this: &Py<StreamTransport>, data: &Obj| this.write(data),
         )
-        .one(
+        .named(
             c"writelines",
-            c"Send several pieces of data in one system call.",
+            c"writelines($self, list_of_data)\n--\n\n\
+                  Send several pieces of data in one system call.",
+            || ("writelines", &names().list_of_data),
             |this: &Py<StreamTransport>, lines: &Obj| this.writelines(lines),
         )
         .noargs(
