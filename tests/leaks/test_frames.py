@@ -1,11 +1,4 @@
-"""Exceptions keep the frames they went through alive no longer than they do on stock asyncio.
-
-In each scenario local variables of frames that an exception goes through are watched while it
-travels, without the collector, first on stock asyncio, then on Batuta. Step by step, what is dead
-on stock must be dead on Batuta (which has no frames of its own that could keep things alive, so
-some die earlier), the tracebacks must lead through the same functions, and all must be dead at the
-end.
-"""
+"""Exceptions of tasks, futures, callbacks and runs keep frames alive no longer than on stock."""
 
 from __future__ import annotations
 
@@ -13,92 +6,23 @@ import asyncio
 import gc
 import socket
 import sys
-import traceback
-import weakref
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from leaks.frames import (
+    Failure,
+    Loop,
+    Scenario,
+    Watch,
+    compare,
+    fails,
+    fails_at_once,
+    live_no_longer_than_on_stock,
+    seen,
+    waits,
+)
 from leaks.ways import WAYS, Way
-
-Loop = asyncio.AbstractEventLoop
-
-
-class Local:
-    """What a frame holds."""
-
-
-class Failure(Exception):
-    pass
-
-
-class Watch:
-    """Notes which locals are alive, and how long tracebacks are."""
-
-    def __init__(self) -> None:
-        self.notes: list[tuple[str, object]] = []
-        self._locals: list[weakref.ref[Local]] = []
-        self.reports: list[str] = []
-
-    def new(self) -> Local:
-        local = Local()
-        self._locals.append(weakref.ref(local))
-        return local
-
-    @property
-    def alive(self) -> list[bool]:
-        return [reference() is not None for reference in self._locals]
-
-    def see(self, when: str) -> None:
-        self.notes.append((when, self.alive))
-
-    def length(self, when: str, error: BaseException) -> None:
-        """How many frames of this file the traceback goes through; asyncio's own may differ."""
-        frames = [
-            frame.name
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == __file__
-        ]
-        self.notes.append((when, frames))
-
-    def handler(self, _loop: Loop, context: dict[str, Any]) -> None:
-        self.reports.append(context["message"])
-        self.see(f"reported: {context['message']}")
-
-
-async def fails(watch: Watch) -> None:
-    local = watch.new()
-    await asyncio.sleep(0)
-    raise Failure(local is None)
-
-
-async def fails_at_once(watch: Watch) -> None:
-    local = watch.new()
-    raise Failure(local is None)
-
-
-async def waits(watch: Watch, future: Awaitable[Any]) -> None:
-    local = watch.new()
-    await future
-    del local
-
-
-@contextmanager
-def seen(watch: Watch, error: type[BaseException], when: str = "") -> Iterator[None]:
-    """Expect the error; look inside and after the except clause."""
-    try:
-        yield
-    except error as caught:
-        watch.see(f"{when} in the clause")
-        watch.length(f"{when} traceback", caught)
-    else:
-        raise AssertionError("it did not fail")
-    watch.see(f"{when} after the clause")
-
-
-# The scenarios
 
 
 async def awaited_task(watch: Watch, loop: Loop) -> None:
@@ -279,105 +203,6 @@ async def cancelled_through_tasks(watch: Watch, loop: Loop) -> None:
     watch.see("without the inner one")
 
 
-async def gather(watch: Watch, loop: Loop) -> None:
-    with seen(watch, Failure):
-        await asyncio.gather(fails(watch), waits(watch, asyncio.sleep(0)), fails_at_once(watch))
-    await asyncio.sleep(0)
-    watch.see("later")
-
-
-async def gather_of_exceptions(watch: Watch, loop: Loop) -> None:
-    results = await asyncio.gather(fails(watch), fails_at_once(watch), return_exceptions=True)
-    watch.see("gathered")
-    del results
-    watch.see("without the results")
-
-
-async def cancelled_gather(watch: Watch, loop: Loop) -> None:
-    children = (waits(watch, loop.create_future()), waits(watch, loop.create_future()))
-
-    async def gathers() -> None:
-        await asyncio.gather(*children)
-
-    task = loop.create_task(gathers())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    task.cancel()
-    with seen(watch, asyncio.CancelledError):
-        await task
-    del task
-    watch.see("without the task")
-
-
-async def wait_for_that_fails(watch: Watch, loop: Loop) -> None:
-    with seen(watch, Failure):
-        await asyncio.wait_for(fails(watch), 3600)
-    watch.see("later")
-
-
-async def wait_for_that_is_too_slow(watch: Watch, loop: Loop) -> None:
-    with seen(watch, TimeoutError):
-        await asyncio.wait_for(waits(watch, loop.create_future()), 0.001)
-    watch.see("later")
-
-
-async def timeout(watch: Watch, loop: Loop) -> None:
-    async def limited() -> None:
-        local = watch.new()
-        async with asyncio.timeout(0.001):
-            await waits(watch, loop.create_future())
-        del local
-
-    with seen(watch, TimeoutError):
-        await limited()
-    watch.see("later")
-
-
-async def failure_within_a_timeout(watch: Watch, loop: Loop) -> None:
-    with seen(watch, Failure):
-        async with asyncio.timeout(3600):
-            await fails(watch)
-    watch.see("later")
-
-
-async def task_group(watch: Watch, loop: Loop) -> None:
-    with seen(watch, ExceptionGroup):
-        async with asyncio.TaskGroup() as group:
-            group.create_task(fails(watch))
-            group.create_task(fails(watch))
-            group.create_task(waits(watch, loop.create_future()))
-    watch.see("with the group")
-    del group
-    watch.see("without the group")
-
-
-async def shielded(watch: Watch, loop: Loop) -> None:
-    with seen(watch, Failure):
-        await asyncio.shield(fails(watch))
-    watch.see("later")
-
-
-async def shield_that_is_cancelled(watch: Watch, loop: Loop) -> None:
-    inner = loop.create_task(fails(watch))
-    outer = loop.create_task(waits(watch, asyncio.shield(inner)))
-    await asyncio.sleep(0)
-    outer.cancel()
-    with seen(watch, asyncio.CancelledError):
-        await outer
-    await asyncio.wait([inner])
-    assert inner.exception() is not None
-    del outer, inner
-    watch.see("without the tasks")
-
-
-async def as_completed(watch: Watch, loop: Loop) -> None:
-    for one in asyncio.as_completed([fails(watch), fails_at_once(watch)]):
-        with seen(watch, Failure):
-            await one
-    del one
-    watch.see("later")
-
-
 async def failing_callback(watch: Watch, loop: Loop) -> None:
     def raises() -> None:
         local = watch.new()
@@ -471,44 +296,6 @@ async def sock_call_that_fails(watch: Watch, loop: Loop) -> None:
     watch.see("without the task")
 
 
-async def abandoned_waits(watch: Watch, loop: Loop) -> None:
-    event, lock, semaphore = asyncio.Event(), asyncio.Lock(), asyncio.Semaphore(1)
-    condition = asyncio.Condition()
-    queue: asyncio.Queue[None] = asyncio.Queue()
-
-    async def notified() -> None:
-        async with condition:
-            await condition.wait()
-
-    async with lock, semaphore:
-        for one in (event.wait(), lock.acquire(), semaphore.acquire(), queue.get(), notified()):
-            task = loop.create_task(waits(watch, one))
-            await asyncio.sleep(0)
-            task.cancel()
-            with seen(watch, asyncio.CancelledError):
-                await task
-            del task, one
-            watch.see("without the task")
-
-
-async def closed_coroutine(watch: Watch, loop: Loop) -> None:
-    coro = waits(watch, asyncio.sleep(0))
-    coro.send(None)
-    watch.see("waits")
-    coro.close()
-    watch.see("closed")
-
-
-async def thrown_into_sleep(watch: Watch, loop: Loop) -> None:
-    coro = waits(watch, asyncio.sleep(0.001))
-    yielded: Any = coro.send(None)
-    yielded._asyncio_future_blocking = False
-    with seen(watch, Failure):
-        coro.throw(Failure())
-    del coro, yielded
-    watch.see("later")
-
-
 async def eager_task(watch: Watch, loop: Loop) -> None:
     if sys.version_info >= (3, 12):
         task_class: Any = type(loop.create_task(asyncio.sleep(0)))
@@ -543,7 +330,7 @@ async def native_classes(watch: Watch, loop: Loop) -> None:
     watch.see("without the inner one")
 
 
-SCENARIOS: list[Callable[[Watch, Loop], Awaitable[None]]] = [
+SCENARIOS: list[Scenario] = [
     awaited_task,
     awaited_done_task,
     awaited_by_several,
@@ -558,78 +345,19 @@ SCENARIOS: list[Callable[[Watch, Loop], Awaitable[None]]] = [
     failure_while_cancelled,
     cancellation_that_is_caught,
     cancelled_through_tasks,
-    gather,
-    gather_of_exceptions,
-    cancelled_gather,
-    wait_for_that_fails,
-    wait_for_that_is_too_slow,
-    timeout,
-    failure_within_a_timeout,
-    task_group,
-    shielded,
-    shield_that_is_cancelled,
-    as_completed,
     failing_callback,
     failing_reader,
     failing_protocol,
     exception_that_nobody_asks_for,
     sock_call_that_fails,
-    abandoned_waits,
-    closed_coroutine,
-    thrown_into_sleep,
     eager_task,
     native_classes,
 ]
 
 
-def watched(way: Way, scenario: Callable[[Watch, Loop], Awaitable[None]]) -> Watch:
-    watch = Watch()
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(watch.handler)
-        await scenario(watch, loop)
-        await asyncio.sleep(0)
-        watch.see("at the end")
-
-    way.run(main, reports=[])
-    gc.collect()
-    assert not any(watch.alive), "still there when all is over"
-    return watch
-
-
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_frames_live_no_longer_than_on_stock(way: Way, scenario: Any) -> None:
-    expected = watched(WAYS["stock"], scenario) if not way.accelerate else stock_of(scenario)
-    found = watched(way, scenario)
-    compare(found, expected)
-
-
-def compare(found: Watch, expected: Watch) -> None:
-    assert expected.notes, "the scenario saw nothing"
-    assert [when for when, _ in found.notes] == [when for when, _ in expected.notes]
-    for (when, here), (_, there) in zip(found.notes, expected.notes, strict=True):
-        if "traceback" in when:
-            assert here == there, when
-        else:
-            assert isinstance(here, list)
-            assert isinstance(there, list)
-            assert len(here) == len(there), when
-            later = [number for number, alive in enumerate(here) if alive and not there[number]]
-            assert not later, f"{when}: locals {later} live longer than on stock"
-    assert found.reports == expected.reports
-
-
-def stock_of(scenario: Any) -> Watch:
-    """What stock asyncio does, while asyncio's names lead elsewhere."""
-    import batuta
-
-    batuta.uninstall()
-    try:
-        return watched(WAYS["stock"], scenario)
-    finally:
-        install: Any = batuta.install
-        install(accelerate=True)
+def test_frames_live_no_longer_than_on_stock(way: Way, scenario: Scenario) -> None:
+    live_no_longer_than_on_stock(way, scenario)
 
 
 def failing_run(way: Way, watch: Watch) -> None:

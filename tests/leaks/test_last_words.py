@@ -1,9 +1,7 @@
 """What is said of tasks and futures that die unfinished or unseen: the log, word for word.
 
 Each case runs on stock asyncio and on Batuta with the same code; what asyncio's logger and Python's
-warnings say must be the same text. Left out of the comparison are addresses, the numbers that tasks
-get for names, times, and what is said of frames other than those of the case itself: asyncio has
-frames where Batuta has none.
+warnings say must be the same text (`last_words` says what may differ).
 """
 
 from __future__ import annotations
@@ -11,49 +9,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import re
-import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from batuta import _batuta
 
+from leaks.last_words import Case, Failure, Loop, last_words, masked, on_stock, steps
 from leaks.ways import WAYS, Way
 from loops import Child
 
-Loop = asyncio.AbstractEventLoop
-Case = Callable[[Loop], Awaitable[None]]
 native: Any = _batuta
-
-# A frame of a traceback that is not in this file, or belongs to what runs the case.
-OTHER_FRAMES = re.compile(
-    rf'^[ |+-]*File "(?!{re.escape(__file__)}|<string>).*\n([ |]*    .*\n)*'
-    r"|^[ |]*File .* in (main|last_words|on_stock|test_.*)\n([ |]*    .*\n)*",
-    re.MULTILINE,
-)
-MASKS = [
-    # In debug mode: asyncio names a line of its own where Batuta names that of its caller.
-    (re.compile(r"\bcreated at (<string>|[^\s>]+):\d+"), "created at PLACE"),
-    (re.compile(r"<Future finis\.\.\.[^\s>]+>"), "<Future>"),
-    (re.compile(r"\[<FrameSummary.*>\]"), "[FRAMES]"),
-    (re.compile(r"0x[0-9a-f]+"), "0x"),
-    (re.compile(r"\bTask-\d+\b"), "Task-N"),
-    (re.compile(r"\bwhen=[\d.]+"), "when=T"),
-    (re.compile(r"\btook [\d.]+ seconds"), "took T seconds"),
-]
-
-
-def masked(text: str) -> str:
-    text = OTHER_FRAMES.sub("", text + "\n")
-    for pattern, mask in MASKS:
-        text = pattern.sub(mask, text)
-    return text.rstrip("\n")
-
-
-class Failure(Exception):
-    pass
 
 
 class Reprless:
@@ -72,11 +39,6 @@ async def fails(message: object = "it failed") -> None:
 async def fails_later() -> None:
     await asyncio.sleep(0)
     await fails()
-
-
-async def steps(count: int = 4) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 # Pending
@@ -398,66 +360,6 @@ SILENT = {
     exception_that_was_seen,
     unseen_exceptions_of_the_children_of_a_gather,
 }
-
-
-class Listener(logging.Handler):
-    """Formats what is logged at once, as a file of logs would have it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self.lines.append(masked(self.format(record)))
-        except Failure:
-            self.lines.append("no repr")
-
-
-def last_words(way: Way, case: Case, *, debug: bool) -> list[str]:
-    """What is logged and warned of while the case runs, and when its loop is gone."""
-
-    async def main() -> None:
-        await case(asyncio.get_running_loop())
-        gc.collect()
-        await steps()
-        gc.collect()
-
-    logger = logging.getLogger("asyncio")
-    listener = Listener()
-    logger.addHandler(listener)
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            with asyncio.Runner(debug=debug, loop_factory=way.new_loop) as runner:
-                runner.get_loop().slow_callback_duration = 3600
-                runner.run(main())
-            del runner
-            gc.collect()
-    finally:
-        logger.removeHandler(listener)
-        logger.setLevel(level)
-        logger.propagate = propagate
-    warned = [f"{one.category.__name__}: {masked(str(one.message))}" for one in caught]
-    return listener.lines + warned
-
-
-def on_stock(way: Way, case: Case, *, debug: bool) -> list[str]:
-    """What stock asyncio says, also while asyncio's names lead elsewhere."""
-    if not way.accelerate:
-        return last_words(WAYS["stock"], case, debug=debug)
-    import batuta
-
-    batuta.uninstall()
-    try:
-        return last_words(WAYS["stock"], case, debug=debug)
-    finally:
-        install: Any = batuta.install
-        install(accelerate=True)
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["", "debug"])

@@ -62,3 +62,17 @@ WAYS = {
         Way("accelerated", SUBJECT, accelerate=True),
     )
 }
+
+
+@contextlib.contextmanager
+def without_acceleration(way: Way) -> Iterator[None]:
+    """Meanwhile asyncio's names lead to asyncio itself, whatever the way."""
+    if not way.accelerate:
+        yield
+        return
+    batuta.uninstall()
+    try:
+        yield
+    finally:
+        install: Any = batuta.install
+        install(accelerate=True)

@@ -29,10 +29,12 @@ impl Obj {
             match if methods.is_null() { None } else { (*methods).am_await } {
                 Some(am_await) => Obj::from_new(am_await(self.as_ptr()))?,
                 None => {
-                    return Err(Raised::type_error(&format!(
-                        "object {} can't be used in 'await' expression",
-                        self.type_name()
-                    )));
+                    let name = self.type_name();
+                    return Err(Raised::type_error(&if cfg!(Py_3_14) {
+                        format!("'{name}' object can't be awaited")
+                    } else {
+                        format!("object {name} can't be used in 'await' expression")
+                    }));
                 }
             }
         };
