@@ -35,6 +35,14 @@ def both() -> Callable[[Any], Any]:
     return pytest.mark.parametrize("aio", kinds)
 
 
+async def answer(value: object = 42) -> object:
+    return value
+
+
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
 class Witness:
     """Something whose death can be seen."""
 

@@ -12,8 +12,10 @@ from batuta import _batuta
 
 from contract.combining import (
     Witness,
+    answer,
     both,
     dies,
+    forever,
     leaves_the_memory_as_it_was,
     looks_like,
 )
@@ -22,16 +24,8 @@ from loops import Report, Run
 pytestmark = both()
 
 
-async def answer(value: object = 42) -> object:
-    return value
-
-
 async def fails(error: BaseException) -> object:
     raise error
-
-
-async def forever() -> None:
-    await asyncio.get_running_loop().create_future()
 
 
 def test_results_stand_in_the_order_of_the_arguments(run: Run, aio: Any) -> None:

@@ -14,22 +14,16 @@ from batuta import _batuta
 
 from contract.combining import (
     Witness,
+    answer,
     both,
     dies,
+    forever,
     leaves_the_memory_as_it_was,
     looks_like,
 )
 from loops import Report, Run
 
 pytestmark = both()
-
-
-async def answer(value: object = 42) -> object:
-    return value
-
-
-async def forever() -> None:
-    await asyncio.get_running_loop().create_future()
 
 
 async def fails(error: BaseException, turns: int = 0) -> None:

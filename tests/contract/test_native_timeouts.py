@@ -1,11 +1,10 @@
-"""`timeout()`, `timeout_at()` and `wait_for()`, the interpreter's and the native ones, on both
-loops; with `sleep()`, what all of them have alike."""
+"""`timeout()` and `timeout_at()`, the interpreter's and the native ones, on both loops; what they,
+`wait_for()` and `sleep()` have alike."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import fractions
 import gc
 import sys
 import weakref
@@ -16,25 +15,16 @@ from batuta import _batuta
 
 from contract.combining import (
     Witness,
+    answer,
     both,
     dies,
+    forever,
     leaves_the_memory_as_it_was,
     looks_like,
 )
 from loops import Run
 
 pytestmark = both()
-
-
-async def answer(value: object = 42) -> object:
-    return value
-
-
-async def forever() -> None:
-    await asyncio.get_running_loop().create_future()
-
-
-# timeout
 
 
 def test_a_timeout_in_time(run: Run, aio: Any) -> None:
@@ -241,155 +231,6 @@ def test_who_asks_for_the_handle_gets_one(run: Run, aio: Any) -> None:
         async with aio.timeout(3600) as timeout:
             handle = timeout._timeout_handler
         assert handle.cancelled()
-
-    run(main)
-
-
-# wait_for
-
-
-@pytest.mark.parametrize("limit", [None, 10, 10.0, fractions.Fraction(10)])
-def test_wait_for_in_time(run: Run, aio: Any, limit: Any) -> None:
-    async def main() -> None:
-        assert await aio.wait_for(answer(), limit) == 42
-        assert await aio.wait_for(asyncio.sleep(0.001, "x"), timeout=limit) == "x"
-        future = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(future.set_result, "future")
-        assert await aio.wait_for(fut=future, timeout=limit) == "future"
-        assert await aio.wait_for(future, limit) == "future"
-        with pytest.raises(ZeroDivisionError):
-            await aio.wait_for(divides(), limit)
-
-    async def divides() -> None:
-        await asyncio.sleep(0)
-        raise ZeroDivisionError
-
-    run(main)
-
-
-@pytest.mark.parametrize("debug", [False, True])
-def test_wait_for_too_long(run: Run, aio: Any, debug: bool) -> None:
-    async def main() -> None:
-        cancelled: list[str] = []
-
-        async def waits() -> None:
-            try:
-                await forever()
-            except asyncio.CancelledError:
-                await asyncio.sleep(0)
-                cancelled.append("inner")
-                raise
-
-        with pytest.raises(TimeoutError) as caught:
-            await aio.wait_for(waits(), 0.01)
-        assert cancelled == ["inner"]
-        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
-        task = asyncio.current_task()
-        assert task is not None
-        assert task.cancelling() == 0
-        future = asyncio.get_running_loop().create_future()
-        with pytest.raises(TimeoutError):
-            await aio.wait_for(future, 0.01)
-        assert future.cancelled()
-
-    run(main, debug=debug)
-
-
-@pytest.mark.parametrize("limit", [0, -1, 0.0])
-def test_wait_for_no_time(run: Run, aio: Any, limit: float) -> None:
-    async def main() -> None:
-        begun: list[str] = []
-
-        async def begins() -> None:
-            begun.append("begun")
-
-        with pytest.raises(TimeoutError):
-            await aio.wait_for(begins(), limit)
-        assert begun == []
-        done = asyncio.get_running_loop().create_future()
-        done.set_result("done")
-        assert await aio.wait_for(done, limit) == "done"
-
-    run(main)
-
-
-def test_who_suppresses_the_cancellation_of_a_wait_for_returns(run: Run, aio: Any) -> None:
-    async def main() -> None:
-        async def stubborn() -> str:
-            try:
-                await forever()
-            except asyncio.CancelledError:
-                return "stubborn"
-            return "never"
-
-        async def wrong() -> str:
-            try:
-                await forever()
-            except asyncio.CancelledError:
-                raise KeyError("wrong") from None
-            return "never"
-
-        assert await aio.wait_for(stubborn(), 0.001) == "stubborn"
-        with pytest.raises(KeyError):
-            await aio.wait_for(wrong(), 0.001)
-
-    run(main)
-
-
-def test_cancelling_a_wait_for_cancels_what_it_waits_for(run: Run, aio: Any) -> None:
-    async def main() -> None:
-        seen: list[tuple[object, ...]] = []
-
-        async def waits() -> None:
-            try:
-                await forever()
-            except asyncio.CancelledError as exc:
-                seen.append(exc.args)
-                raise
-
-        task = asyncio.create_task(aio.wait_for(waits(), 3600))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        task.cancel("why")
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert seen == [("why",) if sys.version_info >= (3, 12) else ()]
-        assert task.cancelled()
-
-    run(main)
-
-
-def test_wrong_arguments_of_wait_for(run: Run, aio: Any) -> None:
-    async def main() -> None:
-        for wrong in (
-            lambda: aio.wait_for(),
-            lambda: aio.wait_for(None),
-            lambda: aio.wait_for(None, 1, 2),
-            lambda: aio.wait_for(None, 1, loop=None),
-        ):
-            with pytest.raises(TypeError, match=r"wait_for\(\)"):
-                wrong()
-        with pytest.raises(TypeError):
-            await aio.wait_for(7, 1)
-
-    run(main)
-
-
-def test_a_wait_for_leaves_no_timer(run: Run, aio: Any) -> None:
-    async def main() -> None:
-        loop: Any = asyncio.get_running_loop()
-        await aio.wait_for(answer(), 3600)
-        async with aio.timeout(3600):
-            pass
-        assert not [handle for handle in loop._scheduled if not handle.cancelled()]
-        if isinstance(loop, _batuta.NativeLoop):
-            # Nor does anything else hold what was waited with.
-            witness = Witness()
-            reference = weakref.ref(witness)
-            await aio.wait_for(answer(witness), 3600)
-            del witness
-            gc.collect()
-            assert reference() is None
 
     run(main)
 
