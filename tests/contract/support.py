@@ -181,3 +181,15 @@ def same_number(fd: int) -> socket.socket:
     os.set_blocking(fd, False)
     right.setblocking(False)
     return right
+
+
+def address_of(server: asyncio.Server) -> Any:
+    return server.sockets[0].getsockname()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()

@@ -7,24 +7,11 @@ import errno
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from contract.support import Recorder, until
+from contract.support import Recorder, address_of, echo, until
 from loops import Run
-
-
-def address_of(server: asyncio.Server) -> Any:
-    return server.sockets[0].getsockname()
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-    await writer.wait_closed()
 
 
 def test_unix_servers_and_clients(run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:

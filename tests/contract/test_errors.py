@@ -6,29 +6,11 @@ import asyncio
 import contextvars
 import logging
 import re
-from collections.abc import Callable
 
 import pytest
 
+from contract.reporting import SCHEDULES, every_way, fail, spin
 from loops import Report
-
-Schedule = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], object]
-
-SCHEDULES: dict[str, Schedule] = {
-    "call_soon": lambda loop, callback: loop.call_soon(callback),
-    "call_later": lambda loop, callback: loop.call_later(0.001, callback),
-    "call_at": lambda loop, callback: loop.call_at(loop.time(), callback),
-    "call_soon_threadsafe": lambda loop, callback: loop.call_soon_threadsafe(callback),
-}
-every_way = pytest.mark.parametrize("way", list(SCHEDULES))
-
-
-def fail() -> None:
-    raise LookupError("from a callback")
-
-
-def spin(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_until_complete(asyncio.sleep(0.01))
 
 
 @every_way
@@ -45,7 +27,7 @@ def test_the_handler_gets_the_loop_and_the_context(
     assert isinstance(context["exception"], LookupError)
     assert context["handle"] is handle
     assert re.fullmatch(
-        r"Exception in callback fail\(\) at \S*test_errors\.py:\d+", context["message"]
+        r"Exception in callback fail\(\) at \S*reporting\.py:\d+", context["message"]
     ), context["message"]
 
 

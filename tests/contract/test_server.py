@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from contract.support import Recorder, turns, until
+from contract.support import Recorder, address_of, echo, turns, until
 from loops import Run
 
 
@@ -24,18 +24,6 @@ class Accepting:
     def __call__(self) -> Recorder:
         self.protocols.append(Recorder())
         return self.protocols[-1]
-
-
-def address_of(server: asyncio.Server) -> Any:
-    return server.sockets[0].getsockname()
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-    await writer.wait_closed()
 
 
 def test_client_and_server_protocols_talk(run: Run) -> None:
