@@ -8,7 +8,8 @@ use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::super::lookups::own_names;
 use super::super::waiter;
-use super::{NativeQueue, queue_error};
+use super::NativeQueue;
+use super::calls::queue_error;
 
 static QUEUE_STEPS: TypeCell = TypeCell::new();
 
