@@ -144,8 +144,15 @@ def test_wrong_arguments_of_wait_for(run: Run, aio: Any) -> None:
         ):
             with pytest.raises(TypeError, match=r"wait_for\(\)"):
                 wrong()
-        with pytest.raises(TypeError):
+        async def awaits(thing: Any) -> None:
+            await thing
+
+        with pytest.raises(TypeError) as plain:
+            await awaits(7)
+        with pytest.raises(TypeError) as raised:
             await aio.wait_for(7, 1)
+        if sys.version_info >= (3, 12):
+            assert str(raised.value) == str(plain.value)
 
     run(main)
 

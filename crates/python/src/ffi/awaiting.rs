@@ -26,17 +26,9 @@ impl Obj {
         // a new reference or null with an exception.
         let iterator = unsafe {
             let methods = (*self.type_ptr()).tp_as_async;
-            match if methods.is_null() { None } else { (*methods).am_await } {
-                Some(am_await) => Obj::from_new(am_await(self.as_ptr()))?,
-                None => {
-                    let name = self.type_name();
-                    return Err(Raised::type_error(&if cfg!(Py_3_14) {
-                        format!("'{name}' object can't be awaited")
-                    } else {
-                        format!("object {name} can't be used in 'await' expression")
-                    }));
-                }
-            }
+            let am_await = if methods.is_null() { None } else { (*methods).am_await };
+            let am_await = am_await.ok_or_else(|| self.cannot_be_awaited())?;
+            Obj::from_new(am_await(self.as_ptr()))?
         };
         // SAFETY: the iterator is alive.
         if unsafe { py::PyIter_Check(iterator.as_ptr()) } == 0 {
@@ -49,5 +41,15 @@ impl Obj {
             return Err(Raised::type_error("__await__() returned a coroutine"));
         }
         Ok(iterator)
+    }
+
+    #[cold]
+    fn cannot_be_awaited(&self) -> Raised {
+        let name = self.type_name();
+        Raised::type_error(&if cfg!(Py_3_14) {
+            format!("'{name}' object can't be awaited")
+        } else {
+            format!("object {name} can't be used in 'await' expression")
+        })
     }
 }
