@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 
 import pytest
 
-from contract.support import Recorder, connected, raw_pair, same_number, turns, until
+from contract.support import (
+    Recorder,
+    connected,
+    raw_pair,
+    receive,
+    receive_all,
+    same_number,
+    turns,
+    until,
+)
 from loops import Run
 
 Pair = tuple[socket.socket, socket.socket]
@@ -57,6 +67,45 @@ def test_the_fd_of_a_transport_belongs_to_the_transport(run: Run) -> None:
             for remove in (loop.remove_reader, loop.remove_writer):
                 with pytest.raises(RuntimeError, match="is used by transport"):
                     remove(fd)
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["close", "close from the transport", "detach"])
+def test_a_socket_that_is_closed_under_a_transport(run: Run, is_stock: bool, how: str) -> None:
+    """stock's transport fails at its next call of the socket; Batuta's goes on to its end."""
+
+    async def main() -> None:
+        near, far = raw_pair("unix")
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(Recorder, sock=near)
+        taken = None
+        if how == "detach":
+            taken = socket.socket(fileno=near.detach())
+        elif how == "close":
+            near.close()
+        else:
+            transport.get_extra_info("socket")._sock.close()
+        if is_stock:
+            transport.write(b"out")
+            await until(lambda: protocol.lost)
+            assert isinstance(protocol.reason, OSError)
+            assert protocol.reason.errno == errno.EBADF
+        else:
+            transport.write(b"out")
+            assert await receive(far, 3) == b"out"
+            far.send(b"in")
+            await until(lambda: protocol.data == b"in")
+            transport.close()
+            await until(lambda: protocol.lost)
+            assert protocol.reason is None
+            if taken is None:
+                assert await receive_all(far) == b""
+        if taken is not None:
+            taken.send(b"still open")
+            assert await receive(far, 10) == b"still open"
+            taken.close()
+        far.close()
 
     run(main)
 

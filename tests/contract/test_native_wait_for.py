@@ -144,6 +144,7 @@ def test_wrong_arguments_of_wait_for(run: Run, aio: Any) -> None:
         ):
             with pytest.raises(TypeError, match=r"wait_for\(\)"):
                 wrong()
+
         async def awaits(thing: Any) -> None:
             await thing
 
