@@ -19,7 +19,6 @@ use crate::ffi::{Obj, Py, PyResult};
 use super::NativeLoop;
 
 #[derive(Debug)]
-#[cfg_attr(Py_3_14, expect(dead_code, reason = "asyncio itself is quick to tell there"))]
 struct Note {
     event_loop: Py<NativeLoop>,
     /// What the thread's dict has for it.
