@@ -259,6 +259,7 @@ def test_a_protocol_that_is_not_made(run: Run) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
+        await loop.getaddrinfo("localhost", 0)  # Which may open something, once.
         with listening() as address:
             before = descriptors()
             for host in ("127.0.0.1", "localhost"):

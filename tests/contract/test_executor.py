@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import gc
 import inspect
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -204,7 +205,9 @@ def test_a_future_that_somebody_else_completes_is_an_error(run: Run) -> None:
         assert await future == "mine"
 
     run(main, reports=reports)
-    assert [type(report["exception"]) for report in reports] == [AssertionError]
+    # From 3.14 on asyncio says nothing.
+    expected = [AssertionError] * (sys.version_info < (3, 14))
+    assert [type(report["exception"]) for report in reports] == expected
 
 
 def test_an_outcome_after_the_loop_is_closed_is_dropped(run: Run) -> None:
@@ -330,13 +333,14 @@ def test_many_calls_from_many_threads_at_once(run: Run) -> None:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(8) as pool:
             calls = [loop.run_in_executor(pool, divmod, number, 7) for number in range(2000)]
-            for number in range(0, 2000, 3):
-                calls[number].cancel()
+            # From 3.14 on a call that the pool was quick with is done already.
+            cancelled = {number for number in range(0, 2000, 3) if calls[number].cancel()}
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
         for number, outcome in enumerate(outcomes):
-            if number % 3 == 0:
+            if number in cancelled:
                 assert isinstance(outcome, asyncio.CancelledError)
             else:
                 assert outcome == divmod(number, 7)
+        assert cancelled
 
     run(main)
