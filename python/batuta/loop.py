@@ -22,12 +22,12 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import constants, events, sslproto, trsock, unix_events
+from asyncio import constants, events, trsock, unix_events
 from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
-from batuta import _batuta, processes
+from batuta import _batuta, processes, tls
 from batuta.selector_view import SelectorView
 
 if sys.version_info < (3, 14):
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     import contextvars
     import socket
     import ssl
-
-# typeshed knows fewer of its arguments.
-_SSLProtocol: Any = sslproto.SSLProtocol
 
 if TYPE_CHECKING:
     _Ts = TypeVarTuple("_Ts")
@@ -249,7 +246,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         """Return the TLS transport over a new transport for `rawsock`."""
-        ssl_protocol = _SSLProtocol(
+        ssl_protocol = tls.protocol_class()(
             self,
             protocol,
             sslcontext,
@@ -264,6 +261,75 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         )
         transport: asyncio.Transport = ssl_protocol._app_transport
         return transport
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> asyncio.Transport:
+        """Upgrade a transport to TLS; return the one that `protocol` is to use from now on.
+
+        Args:
+            transport: A transport of a stream socket, or one of TLS.
+            protocol: What has used it, and will use the new one.
+            sslcontext: The settings.
+            server_side: Whether this is the server's end.
+            server_hostname: The name that the peer's certificate must have.
+            ssl_handshake_timeout: How long the handshake may take, in seconds; 60 by default.
+            ssl_shutdown_timeout: How long the end may take, in seconds; 30 by default.
+
+        Raises:
+            TypeError: `sslcontext` is no context, or the transport cannot be upgraded.
+            ssl.SSLError, ConnectionError: the handshake has failed.
+        """
+        protocol_class = tls.protocol_class()
+        if protocol_class is not tls.Protocol:
+            return await super().start_tls(  # type: ignore[return-value]
+                transport,
+                protocol,
+                sslcontext,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+        tls.check_start_tls(transport, sslcontext)
+        waiter = self.create_future()
+        ssl_protocol = protocol_class(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            call_connection_made=False,
+        )
+        # Nothing must come between here and connection_made().
+        transport.pause_reading()
+        if server_side:
+            tls.take_over_buffered(protocol, ssl_protocol)
+        transport.set_protocol(ssl_protocol)
+        begin = self.call_soon(ssl_protocol.connection_made, transport)
+        go_on = self.call_soon(transport.resume_reading)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            begin.cancel()
+            go_on.cancel()
+            # The exception's traceback refers to this frame.
+            del waiter
+            raise
+        upgraded: asyncio.Transport = ssl_protocol._app_transport
+        return upgraded
 
     async def _sendfile_native(
         self, transp: _batuta.StreamTransport, file: Any, offset: int, count: int | None

@@ -90,6 +90,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"SockOp", &define::<coroutine::Coroutine<sock::SockOp>>(None)?)?;
     connect::define()?;
     resolve::define()?;
+    transport::load_tls(&flow_control, |name, class| add(module, name, class))?;
     sync::load(|name, class| add(module, name, class))?;
     streams::load(|name, class| add(module, name, class))?;
     add(module, c"__version__", &Obj::str(env!("CARGO_PKG_VERSION"))?)?;

@@ -43,7 +43,7 @@ use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::resolve::Resolving;
 use crate::transport::{
-    DatagramTransport, ReadPipeTransport, StreamTransport, WritePipeTransport, accept_ready,
+    DatagramTransport, ReadPipeTransport, StreamTransport, Windows, WritePipeTransport, accept_ready,
 };
 
 use entry::Entry;
@@ -83,6 +83,8 @@ pub struct NativeLoop {
     pub large_sock_reads: Cell<bool>,
     /// The near end of the connection that was accepted last.
     pub near_address: KnownAddress,
+    /// Where TLS connections receive and decrypt.
+    pub tls: Windows,
     io: RefCell<Option<Rc<Io>>>,
     events: Cell<EventBuffer>,
     read_buffer: Cell<Vec<u8>>,
@@ -127,6 +129,7 @@ impl NativeLoop {
             held: Held::new(),
             large_sock_reads: Cell::new(false),
             near_address: KnownAddress::default(),
+            tls: Windows::default(),
             io: RefCell::new(None),
             events: Cell::default(),
             read_buffer: Cell::default(),

@@ -56,6 +56,13 @@ impl Obj {
         unsafe { self.vectorcall(&mut [ptr::null_mut(), a.as_ptr(), b.as_ptr()]) }
     }
 
+    /// `self(a, b, c)`.
+    #[inline]
+    pub fn call3(&self, a: &Obj, b: &Obj, c: &Obj) -> PyResult<Obj> {
+        // SAFETY: the borrows keep the arguments alive.
+        unsafe { self.vectorcall(&mut [ptr::null_mut(), a.as_ptr(), b.as_ptr(), c.as_ptr()]) }
+    }
+
     /// `self(*args)`.
     pub fn call_with(&self, args: &[&Obj]) -> PyResult<Obj> {
         let mut argv: Vec<_> =

@@ -27,6 +27,16 @@ pub fn runtime_error_class() -> &'static Obj {
     builtin(&raw const py::PyExc_RuntimeError)
 }
 
+/// `Exception`.
+pub fn exception_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_Exception)
+}
+
+/// `ImportError`.
+pub fn import_error_class() -> &'static Obj {
+    builtin(&raw const py::PyExc_ImportError)
+}
+
 /// `OSError`.
 pub fn os_error_class() -> &'static Obj {
     builtin(&raw const py::PyExc_OSError)

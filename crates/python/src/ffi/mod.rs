@@ -55,6 +55,7 @@ pub mod thread_state;
 #[cfg(not(Py_3_14))]
 mod trash;
 mod weak;
+pub mod window;
 
 pub use args::Args;
 pub use error::{PyResult, Raised};

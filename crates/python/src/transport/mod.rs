@@ -14,12 +14,14 @@ mod intake;
 mod life;
 mod pipe;
 mod stream;
+mod tls;
 mod write_buffer;
 
 pub use datagram::DatagramTransport;
 pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 pub use stream::{StreamTransport, accept_ready};
+pub use tls::{Windows, load as load_tls};
 
 use endpoint::Transport;
 

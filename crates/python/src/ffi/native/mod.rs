@@ -215,6 +215,13 @@ impl<T: NativeType> Py<T> {
         unsafe { life::allocate(class.as_ptr().cast(), value) }
     }
 
+    /// Whether the instance of an open type has been given attributes of its own.
+    #[inline]
+    pub fn has_attributes(&self) -> bool {
+        // SAFETY: the place of an open type's `__dict__`, which is null until it is needed.
+        T::OPEN && unsafe { !(*dict_place::<T>(self.0.as_ptr())).is_null() }
+    }
+
     /// As any object.
     #[inline]
     pub fn as_obj(&self) -> &Obj {

@@ -35,6 +35,7 @@ use super::extra::Extra;
 use super::face;
 use super::file::{End, address_of, describe_socket, hold_socket, is_internet_socket, set_nodelay};
 use super::flow;
+use super::tls::NativeSSLProtocol;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
 use super::write_buffer::WriteBuffer;
 use hold::Cork;
@@ -51,6 +52,8 @@ pub struct StreamTransport {
     buffered_protocol: Cell<bool>,
     /// The protocol is a native `StreamReaderProtocol`.
     stream_protocol: Cell<bool>,
+    /// The protocol is the native one of a TLS connection.
+    tls_protocol: Cell<bool>,
     /// The protocol has been told of the end of file and keeps the transport open.
     eof_received: Cell<bool>,
     buffer: RefCell<WriteBuffer>,
@@ -131,6 +134,7 @@ impl StreamTransport {
             intake: Intake::new(source),
             buffered_protocol: Cell::new(false),
             stream_protocol: Cell::new(false),
+            tls_protocol: Cell::new(false),
             eof_received: Cell::new(false),
             buffer: RefCell::default(),
             blocked: Cell::new(false),
@@ -203,6 +207,8 @@ impl Py<StreamTransport> {
     fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
         let buffered = protocol.is_instance(&Asyncio::get().buffered_protocol)?;
         let native = Py::<NativeStreamReaderProtocol>::from_instance(protocol).is_some();
+        let tls = Py::<NativeSSLProtocol>::from_instance(protocol).is_some();
+        self.tls_protocol.set(tls && buffered);
         self.buffered_protocol.set(buffered);
         self.stream_protocol.set(native && !buffered);
         self.endpoint.set_protocol(protocol);

@@ -8,6 +8,7 @@ use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::super::intake::NoData;
+use super::super::tls::NativeSSLProtocol;
 use super::StreamTransport;
 
 /// Data that a read has brought.
@@ -36,6 +37,12 @@ impl Py<StreamTransport> {
 
     fn read_once(&self) -> PyResult<()> {
         let Some(protocol) = self.endpoint.protocol() else { return Ok(()) };
+        if self.tls_protocol.get()
+            && let Some(tls) = Py::<NativeSSLProtocol>::from_instance(&protocol)
+            && tls.may_be_fed()
+        {
+            return self.feed_tls(tls);
+        }
         let received = if self.buffered_protocol.get() {
             match self.receive_into(&protocol) {
                 Ok(received) => received,
@@ -70,6 +77,22 @@ impl Py<StreamTransport> {
             }
             Err(no_data) => self.received_nothing(no_data),
         }
+    }
+
+    /// Reads once, into the memory that TLS decrypts from, and has it decrypted.
+    fn feed_tls(&self, tls: &Py<NativeSSLProtocol>) -> PyResult<()> {
+        let fd = match self.endpoint.fd() {
+            Ok(fd) => fd,
+            Err(errno) => return self.received_nothing(NoData::Failed(errno)),
+        };
+        let called = match tls.receive(|place| self.intake.receive_into(fd, place)) {
+            Ok(Ok(())) => self.corked(|| tls.received()),
+            Ok(Err(no_data)) => return self.received_nothing(no_data),
+            Err(raised) => Err(raised),
+        };
+        called.or_else(|raised| {
+            self.fatal_error(raised, "Fatal error: protocol.buffer_updated() call failed.")
+        })
     }
 
     /// A read has brought no data.

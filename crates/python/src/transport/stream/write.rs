@@ -34,8 +34,9 @@ const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 const WRITE_FAILED: &str = "Fatal write error on socket transport";
 
 impl Py<StreamTransport> {
+    /// `write(data)`.
     #[inline]
-    fn write(&self, data: &Obj) -> PyResult<()> {
+    pub fn write(&self, data: &Obj) -> PyResult<()> {
         if data.is_exact_bytes() {
             return self.write_content(data, data.bytes_content());
         }

@@ -1,0 +1,263 @@
+//! The way in: from the transport below to the program's protocol.
+//!
+//! `_ssl` says by an exception that it has no whole record, and an exception costs more than
+//! a small record. So it is not asked when it cannot have one: `_SSLSocket.read` gives at
+//! most one record, and OpenSSL takes from its `MemoryBIO` no more than the record it works
+//! on. Once the `MemoryBIO` is empty and the last read was not cut short, nothing is left.
+
+use crate::asyncio::names;
+use crate::ffi::error::exception_class;
+use crate::ffi::window::Window;
+use crate::ffi::{Obj, Py, PyResult, Raised};
+use crate::streams::{NativeStreamReader, NativeStreamReaderProtocol};
+
+use super::lookups::{Lookups, own_names};
+use super::protocol::{MAX_SIZE, NativeSSLProtocol, Taker};
+use super::state::State;
+
+/// What one call of `_SSLSocket.read` has brought.
+enum Read {
+    /// So many bytes.
+    Data(usize),
+    /// No whole record is there.
+    Again,
+    /// The peer has said that no more will come.
+    Farewell,
+}
+
+/// Why reading has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing more is there.
+    Drained,
+    /// The memory is full.
+    Full,
+    /// The peer's farewell.
+    Farewell,
+}
+
+impl Py<NativeSSLProtocol> {
+    /// Receives by `fill` and takes what came; `received` is to be called then.
+    #[inline]
+    pub fn receive<E>(
+        &self,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> PyResult<Result<(), E>> {
+        let Some(event_loop) = self.native_loop() else {
+            return Err(Raised::runtime_error("the loop of a TLS connection is gone"));
+        };
+        event_loop.tls.received.with(MAX_SIZE, |window| match window.fill(MAX_SIZE, fill)? {
+            Ok(count) => self.give(window, count).map(Ok),
+            Err(error) => Ok(Err(error)),
+        })
+    }
+
+    /// Gives the first `count` bytes of a window to `_ssl`.
+    pub(super) fn give(&self, window: &Window, count: usize) -> PyResult<()> {
+        let Some(incoming) = self.incoming.get() else { return Ok(()) };
+        let lookups = Lookups::get();
+        let shown = window.showing(0, count);
+        if incoming.is_exactly(&lookups.memory_bio) {
+            return lookups.give.call2(&incoming, shown).map(drop);
+        }
+        let data = window.look(count, Obj::bytes)?;
+        incoming.call_method1(&own_names().write, &data).map(drop)
+    }
+
+    /// Something has come: goes on with whatever is under way.
+    #[inline]
+    pub fn received(&self) -> PyResult<()> {
+        let next = match self.state.get() {
+            State::Wrapped => return self.do_read(),
+            State::DoHandshake => &own_names()._do_handshake,
+            State::Flushing => &own_names()._do_flush,
+            State::Shutdown => &own_names()._do_shutdown,
+            State::Unwrapped => return Ok(()),
+        };
+        self.as_obj().call_method0(next).map(drop)
+    }
+
+    /// asyncio's `_do_read()`.
+    pub(super) fn do_read(&self) -> PyResult<()> {
+        if !self.state.get().reads() {
+            return Ok(());
+        }
+        self.read_and_answer().or_else(|raised| self.fail(raised))
+    }
+
+    /// An exception of `_ssl`'s or of the program's ends the connection.
+    #[cold]
+    pub(super) fn fail(&self, raised: Raised) -> PyResult<()> {
+        if !raised.matches(exception_class()) {
+            return Err(raised);
+        }
+        let exception = raised.take();
+        let message = Obj::str("Fatal error on SSL protocol")?;
+        self.as_obj().call_method2(&own_names()._fatal_error, &exception, &message).map(drop)
+    }
+
+    fn read_and_answer(&self) -> PyResult<()> {
+        if !self.app_reading_paused.get() {
+            match self.taker.get() {
+                Taker::Buffer => self.read_into_buffer()?,
+                Taker::Bytes | Taker::Reader => self.read_copied()?,
+            }
+            if self.has_backlog()? {
+                self.do_write()?;
+            } else {
+                self.process_outgoing()?;
+            }
+        }
+        self.control_ssl_reading()
+    }
+
+    /// Whether `_ssl` need not be asked for more.
+    #[inline]
+    fn is_drained(&self) -> PyResult<bool> {
+        Ok(self.ssl_socket.is_some() && !self.cut_short.get() && self.read_buffer_size()? == 0)
+    }
+
+    /// One record at most, into `place`, which has `room`.
+    #[inline]
+    fn decrypt(&self, place: &Obj, room: usize) -> PyResult<Read> {
+        let lookups = Lookups::get();
+        let result = match self.ssl_socket.get() {
+            Some(socket) => lookups.decrypt.call3(&socket, &lookups.whole, place),
+            None => {
+                let object = self.as_obj().getattr(&own_names()._sslobj)?;
+                object.call_method2(&own_names().read, &Obj::size(room)?, place)
+            }
+        };
+        self.cut_short.set(false);
+        match result {
+            Ok(count) => match usize::try_from(count.to_i64()?) {
+                Ok(0) | Err(_) => Ok(Read::Farewell),
+                Ok(count) => {
+                    self.cut_short.set(count >= room);
+                    Ok(Read::Data(count))
+                }
+            },
+            Err(raised) if lookups.says_again(&raised) => {
+                raised.clear();
+                Ok(Read::Again)
+            }
+            Err(raised) => Err(raised),
+        }
+    }
+
+    /// Fills a window; says with how much, and why no more.
+    fn fill(&self, window: &Window) -> PyResult<(usize, End)> {
+        let mut filled = 0;
+        loop {
+            let room = MAX_SIZE - filled;
+            match self.decrypt(window.showing(filled, MAX_SIZE), room)? {
+                Read::Data(count) => filled += count.min(room),
+                Read::Again => return Ok((filled, End::Drained)),
+                Read::Farewell => return Ok((filled, End::Farewell)),
+            }
+            if filled == MAX_SIZE {
+                return Ok((filled, End::Full));
+            }
+            if self.is_drained()? {
+                return Ok((filled, End::Drained));
+            }
+        }
+    }
+
+    /// Hands over all there is, as `bytes` or into the buffer of a native reader.
+    fn read_copied(&self) -> PyResult<()> {
+        while self.state.get().reads() && !self.app_reading_paused.get() && !self.is_drained()? {
+            let (Some(event_loop), Some(protocol)) = (self.native_loop(), self.app_protocol.get())
+            else {
+                return Ok(());
+            };
+            let reader = self.fed_reader(&protocol)?;
+            let (data, end) = event_loop.tls.plain.with(MAX_SIZE, |window| {
+                let (filled, end) = self.fill(window)?;
+                let data = match &reader {
+                    _ if filled == 0 => None,
+                    Some(reader) => {
+                        window.look(filled, |data| reader.append(data))?;
+                        Some(Obj::none())
+                    }
+                    None => Some(window.look(filled, Obj::bytes)?),
+                };
+                Ok((data, end))
+            })?;
+            match (data, reader) {
+                (Some(_), Some(reader)) => reader.fed()?,
+                (Some(data), None) => {
+                    protocol.call_method1(&names().data_received, &data)?;
+                }
+                (None, _) => {}
+            }
+            match end {
+                End::Full => {}
+                End::Drained => return Ok(()),
+                End::Farewell => return self.farewell(),
+            }
+        }
+        Ok(())
+    }
+
+    /// The reader of the program's protocol, if data may go straight there.
+    #[inline]
+    fn fed_reader(&self, protocol: &Obj) -> PyResult<Option<Py<NativeStreamReader>>> {
+        if self.taker.get() != Taker::Reader {
+            return Ok(None);
+        }
+        match Py::<NativeStreamReaderProtocol>::from_instance(protocol) {
+            Some(protocol) => protocol.fed_reader(),
+            None => Ok(None),
+        }
+    }
+
+    /// Fills the buffer that a `BufferedProtocol` supplies, once.
+    fn read_into_buffer(&self) -> PyResult<()> {
+        if self.is_drained()? {
+            return Ok(());
+        }
+        let Some(protocol) = self.app_protocol.get() else { return Ok(()) };
+        let hint = Obj::size(self.read_buffer_size()?)?;
+        let buffer = protocol.call_method1(&names().get_buffer, &hint)?;
+        let room = buffer.len()?;
+        let (mut filled, mut farewell) = (0, false);
+        let mut rest = buffer;
+        loop {
+            match self.decrypt(&rest, room - filled)? {
+                Read::Data(count) => filled += count.min(room - filled),
+                Read::Again => break,
+                Read::Farewell => {
+                    farewell = true;
+                    break;
+                }
+            }
+            if filled >= room {
+                if !self.is_drained()? {
+                    let again = self.as_obj().getattr(&own_names()._do_read)?;
+                    self.event_loop
+                        .get_or_none()
+                        .call_method1(&names().call_soon, &again)
+                        .map(drop)?;
+                }
+                break;
+            }
+            if self.is_drained()? {
+                break;
+            }
+            // A view: a slice of a bytearray would be a copy.
+            rest = rest.memoryview()?.slice_from(rest.len()? - (room - filled))?;
+        }
+        if filled > 0 {
+            protocol.call_method1(&names().buffer_updated, &Obj::size(filled)?)?;
+        }
+        if farewell { self.farewell() } else { Ok(()) }
+    }
+
+    /// The peer closes: so do we.
+    #[cold]
+    fn farewell(&self) -> PyResult<()> {
+        self.as_obj().call_method0(&own_names()._call_eof_received)?;
+        self.as_obj().call_method0(&own_names()._start_shutdown).map(drop)
+    }
+}

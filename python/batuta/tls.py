@@ -1,0 +1,91 @@
+"""TLS connections: asyncio's `sslproto` with its hot half native.
+
+Each class has its native half first and asyncio's own class second: what runs for each message is
+native, what runs for each connection (handshake, shutdown, timeouts, reports) is the
+interpreter's. The cryptography, and whatever an `ssl.SSLContext` can be told, is the `ssl` module's.
+"""
+
+from __future__ import annotations
+
+from asyncio import sslproto
+from typing import TYPE_CHECKING, Any
+
+from batuta import _batuta
+
+if TYPE_CHECKING:
+    import asyncio
+    import ssl
+
+# Looked up once, to see whether a program has put something else there.
+_STOCK: Any = sslproto.SSLProtocol
+_STOCK_TRANSPORT: Any = sslproto._SSLProtocolTransport
+_STOCK_METHODS = (dict(vars(_STOCK)), dict(vars(_STOCK_TRANSPORT)))
+
+Protocol: Any
+
+if hasattr(_batuta, "NativeSSLProtocol"):
+
+    class _SSLProtocolTransport(_batuta.NativeSSLTransport, _STOCK_TRANSPORT):  # type: ignore[misc]
+        """What a program writes to. See `asyncio.Transport`."""
+
+    class SSLProtocol(_batuta.NativeSSLProtocol, _STOCK):  # type: ignore[misc]
+        """What stands between a transport and TLS."""
+
+        def _get_app_transport(self) -> asyncio.Transport:
+            if self._app_transport is None:
+                if self._app_transport_created:
+                    raise RuntimeError("Creating _SSLProtocolTransport twice")
+                self._app_transport = _SSLProtocolTransport(self._loop, self)
+                self._app_transport_created = True
+            transport: asyncio.Transport = self._app_transport
+            return transport
+
+    Protocol = SSLProtocol
+else:  # The interpreter has no ssl module: asyncio's class says so.
+    Protocol = _STOCK
+
+
+def protocol_class() -> Any:
+    """The class of a new connection's protocol: asyncio's own place has precedence if a program
+    has put something there, or has replaced something in asyncio's class."""
+    wanted: Any = sslproto.SSLProtocol
+    if wanted is not _STOCK or sslproto._SSLProtocolTransport is not _STOCK_TRANSPORT:
+        return wanted
+    if (vars(_STOCK), vars(_STOCK_TRANSPORT)) != _STOCK_METHODS:
+        return wanted
+    return Protocol
+
+
+def take_over_buffered(protocol: asyncio.BaseProtocol, tls: Any) -> None:
+    """Give `tls` what a stream reader has received already: the client has begun its handshake
+    right behind the last plain line. (asyncio does so from 3.14.3 on; before, these bytes would
+    be taken for what came encrypted.)
+
+    Args:
+        protocol: The program's protocol.
+        tls: The protocol that decrypts.
+    """
+    from asyncio import StreamReaderProtocol
+
+    if not isinstance(protocol, StreamReaderProtocol):
+        return
+    reader: Any = getattr(protocol, "_stream_reader", None)
+    if reader is not None and reader._buffer:
+        tls._incoming.write(reader._buffer)
+        reader._buffer.clear()
+
+
+def check_start_tls(transport: Any, sslcontext: ssl.SSLContext) -> None:
+    """Raise what `loop.start_tls()` raises.
+
+    Raises:
+        TypeError: `sslcontext` is no context, or the transport cannot be upgraded.
+    """
+    import ssl
+
+    if not isinstance(sslcontext, ssl.SSLContext):
+        raise TypeError(
+            f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}"
+        )
+    if not getattr(transport, "_start_tls_compatible", False):
+        raise TypeError(f"transport {transport!r} is not supported by start_tls()")
