@@ -2,7 +2,7 @@
 
 Each class has its native half first and asyncio's own class second: what runs for each message is
 native, what runs for each connection (handshake, shutdown, timeouts, reports) is the
-interpreter's. The cryptography, and whatever an `ssl.SSLContext` can be told, is the `ssl` module's.
+interpreter's. Cryptography, and what an `ssl.SSLContext` can be told, is the `ssl` module's.
 """
 
 from __future__ import annotations
