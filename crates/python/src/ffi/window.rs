@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 use pyo3_ffi as py;
@@ -133,6 +134,41 @@ impl Window {
             (*memory).start = start.min((*memory).end);
         }
         &self.0
+    }
+
+    /// Has the object show other memory while `body` runs, to be filled by one C function,
+    /// which gives each view back before it returns.
+    pub fn over<R>(
+        &self,
+        place: &mut [MaybeUninit<u8>],
+        body: impl FnOnce(&Self) -> PyResult<R>,
+    ) -> PyResult<R> {
+        struct Own(*mut Memory, *mut u8, usize);
+        impl Drop for Own {
+            fn drop(&mut self) {
+                // SAFETY: the window is alive; its own memory comes back, also after a panic.
+                unsafe {
+                    (*self.0).data = self.1;
+                    (*self.0).capacity = self.2;
+                    (*self.0).end = 0;
+                    (*self.0).start = 0;
+                }
+            }
+        }
+        if !self.is_free() {
+            return Err(Raised::runtime_error("somebody else has kept this memory"));
+        }
+        // SAFETY: the window is alive, and nobody else has it.
+        let own = unsafe {
+            let memory = self.memory();
+            let own = Own(memory, (*memory).data, (*memory).capacity);
+            (*memory).data = place.as_mut_ptr().cast();
+            (*memory).capacity = place.len();
+            own
+        };
+        let result = body(self);
+        drop(own);
+        result
     }
 
     /// Lends the first `len` bytes to `look`, which runs no Python code.

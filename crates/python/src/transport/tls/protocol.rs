@@ -54,6 +54,8 @@ pub struct NativeSSLProtocol {
     pub(super) state: Cell<State>,
     /// The last read gave as much as there was room for: `_ssl` may have more.
     pub(super) cut_short: Cell<bool>,
+    /// The last read found the beginning of a record.
+    pub(super) broken_off: Cell<bool>,
     /// What is written before it can be encrypted: a `collections.deque`.
     pub(super) backlog: Slot,
     pub(super) backlog_size: Cell<usize>,

@@ -5,7 +5,10 @@
 //! most one record, and OpenSSL takes from its `MemoryBIO` no more than the record it works
 //! on. Once the `MemoryBIO` is empty and the last read was not cut short, nothing is left.
 
+use std::ops::Range;
+
 use crate::asyncio::names;
+use crate::ffi::buffer::bytes_filled;
 use crate::ffi::error::exception_class;
 use crate::ffi::window::Window;
 use crate::ffi::{Obj, Py, PyResult, Raised};
@@ -14,6 +17,10 @@ use crate::streams::{NativeStreamReader, NativeStreamReaderProtocol};
 use super::lookups::{Lookups, own_names};
 use super::protocol::{MAX_SIZE, NativeSSLProtocol, Taker};
 use super::state::State;
+
+/// How many received bytes are decrypted straight into a `bytes`, whose size is then cut down.
+/// Fewer are copied faster; with more the allocator would map memory for each.
+const STRAIGHT: Range<usize> = 1024..64 * 1024;
 
 /// What one call of `_SSLSocket.read` has brought.
 enum Read {
@@ -111,10 +118,15 @@ impl Py<NativeSSLProtocol> {
         self.control_ssl_reading()
     }
 
-    /// Whether `_ssl` need not be asked for more.
+    /// Whether `_ssl` need not be asked for more, when so many bytes wait in its `MemoryBIO`.
+    #[inline]
+    fn has_drained(&self, waiting: usize) -> bool {
+        waiting == 0 && self.ssl_socket.is_some() && !self.cut_short.get()
+    }
+
     #[inline]
     fn is_drained(&self) -> PyResult<bool> {
-        Ok(self.ssl_socket.is_some() && !self.cut_short.get() && self.read_buffer_size()? == 0)
+        Ok(self.has_drained(self.read_buffer_size()?))
     }
 
     /// One record at most, into `place`, which has `room`.
@@ -145,17 +157,21 @@ impl Py<NativeSSLProtocol> {
         }
     }
 
-    /// Fills a window; says with how much, and why no more.
-    fn fill(&self, window: &Window) -> PyResult<(usize, End)> {
+    /// Fills a window of `size` bytes; says with how much, and why no more.
+    fn fill(&self, window: &Window, size: usize) -> PyResult<(usize, End)> {
         let mut filled = 0;
+        self.broken_off.set(false);
         loop {
-            let room = MAX_SIZE - filled;
-            match self.decrypt(window.showing(filled, MAX_SIZE), room)? {
+            let room = size - filled;
+            match self.decrypt(window.showing(filled, size), room)? {
                 Read::Data(count) => filled += count.min(room),
-                Read::Again => return Ok((filled, End::Drained)),
+                Read::Again => {
+                    self.broken_off.set(true);
+                    return Ok((filled, End::Drained));
+                }
                 Read::Farewell => return Ok((filled, End::Farewell)),
             }
-            if filled == MAX_SIZE {
+            if filled == size {
                 return Ok((filled, End::Full));
             }
             if self.is_drained()? {
@@ -166,31 +182,33 @@ impl Py<NativeSSLProtocol> {
 
     /// Hands over all there is, as `bytes` or into the buffer of a native reader.
     fn read_copied(&self) -> PyResult<()> {
-        while self.state.get().reads() && !self.app_reading_paused.get() && !self.is_drained()? {
+        while self.state.get().reads() && !self.app_reading_paused.get() {
+            let waiting = self.read_buffer_size()?;
+            if self.has_drained(waiting) {
+                return Ok(());
+            }
             let (Some(event_loop), Some(protocol)) = (self.native_loop(), self.app_protocol.get())
             else {
                 return Ok(());
             };
-            let reader = self.fed_reader(&protocol)?;
-            let (data, end) = event_loop.tls.plain.with(MAX_SIZE, |window| {
-                let (filled, end) = self.fill(window)?;
-                let data = match &reader {
-                    _ if filled == 0 => None,
-                    Some(reader) => {
-                        window.look(filled, |data| reader.append(data))?;
-                        Some(Obj::none())
-                    }
-                    None => Some(window.look(filled, Obj::bytes)?),
-                };
-                Ok((data, end))
-            })?;
-            match (data, reader) {
-                (Some(_), Some(reader)) => reader.fed()?,
-                (Some(data), None) => {
+            let plain = &event_loop.tls.plain;
+            let end = if let Some(reader) = self.fed_reader(&protocol)? {
+                let (filled, end) = plain.with(MAX_SIZE, |window| {
+                    let (filled, end) = self.fill(window, MAX_SIZE)?;
+                    window.look(filled, |data| reader.append(data))?;
+                    Ok((filled, end))
+                })?;
+                if filled > 0 {
+                    reader.fed()?;
+                }
+                end
+            } else {
+                let (data, end) = plain.with(MAX_SIZE, |window| self.decrypted(window, waiting))?;
+                if let Some(data) = data {
                     protocol.call_method1(&names().data_received, &data)?;
                 }
-                (None, _) => {}
-            }
+                end
+            };
             match end {
                 End::Full => {}
                 End::Drained => return Ok(()),
@@ -198,6 +216,28 @@ impl Py<NativeSSLProtocol> {
             }
         }
         Ok(())
+    }
+
+    /// What the `waiting` received bytes say, as `bytes`.
+    ///
+    /// It cannot be more than these, unless the beginning of a record has come before. So it
+    /// may go straight into a `bytes` of that size, of which little is cut off then.
+    #[inline]
+    fn decrypted(&self, window: &Window, waiting: usize) -> PyResult<(Option<Obj>, End)> {
+        let fits = STRAIGHT.contains(&waiting) && !self.broken_off.get();
+        if fits && self.ssl_socket.is_some() && !self.cut_short.get() {
+            let mut end = End::Drained;
+            let filled = bytes_filled(waiting, |place| {
+                let (filled, why) = window.over(place, |window| self.fill(window, waiting))?;
+                end = why;
+                Ok(filled)
+            })?;
+            let data = filled?;
+            return Ok(((data.len()? > 0).then_some(data), end));
+        }
+        let (filled, end) = self.fill(window, MAX_SIZE)?;
+        let data = (filled > 0).then(|| window.look(filled, Obj::bytes)).transpose()?;
+        Ok((data, end))
     }
 
     /// The reader of the program's protocol, if data may go straight there.

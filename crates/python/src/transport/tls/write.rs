@@ -96,8 +96,15 @@ impl Py<NativeSSLProtocol> {
         let count = self.encrypt(data)?;
         if count < size {
             self.wait_with(data, count)?;
+            return self.process_outgoing();
         }
-        self.process_outgoing()
+        if self.ssl_writing_paused.get() {
+            return self.control_app_writing();
+        }
+        if let Some(outgoing) = self.outgoing.get() {
+            self.send_encrypted(&outgoing)?;
+        }
+        self.control_writing_of(self.backlog_size.get())
     }
 
     /// Encrypts as much as `_ssl` takes now; says how much.
@@ -166,16 +173,20 @@ impl Py<NativeSSLProtocol> {
         if let Some(outgoing) = self.outgoing.get()
             && pending(&outgoing)? > 0
         {
-            let lookups = Lookups::get();
-            let data = if outgoing.is_exactly(&lookups.memory_bio) {
-                lookups.take.call1(&outgoing)?
-            } else {
-                outgoing.call_method0(&own_names().read)?
-            };
-            self.send(&data)?;
+            self.send_encrypted(&outgoing)?;
         }
         // Sending may have told us to pause, but has taken all there was.
         self.control_writing_of(self.backlog_size.get())
+    }
+
+    fn send_encrypted(&self, outgoing: &Obj) -> PyResult<()> {
+        let lookups = Lookups::get();
+        let data = if outgoing.is_exactly(&lookups.memory_bio) {
+            lookups.take.call1(outgoing)?
+        } else {
+            outgoing.call_method0(&own_names().read)?
+        };
+        self.send(&data)
     }
 
     #[inline]
