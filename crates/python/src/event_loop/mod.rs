@@ -43,7 +43,8 @@ use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::resolve::Resolving;
 use crate::transport::{
-    DatagramTransport, ReadPipeTransport, StreamTransport, Windows, WritePipeTransport, accept_ready,
+    DatagramTransport, ReadPipeTransport, StreamTransport, Windows, WritePipeTransport,
+    accept_ready,
 };
 
 use entry::Entry;

@@ -61,6 +61,18 @@ impl Obj {
         unsafe { Self::from_new(py::PyMemoryView_FromObject(self.as_ptr())) }
     }
 
+    /// `self[start:end]`.
+    pub fn slice(&self, start: usize, end: usize) -> PyResult<Self> {
+        // SAFETY: the object is alive; new reference or null with an exception.
+        unsafe {
+            Self::from_new(py::PySequence_GetSlice(
+                self.as_ptr(),
+                start.cast_signed(),
+                end.cast_signed(),
+            ))
+        }
+    }
+
     /// `self[start:]`.
     pub fn slice_from(&self, start: usize) -> PyResult<Self> {
         // SAFETY: the object is alive; new reference or null with an exception.

@@ -38,20 +38,16 @@ impl Py<NativeSSLTransport> {
             return Ok(());
         }
         let Some(protocol) = self.ssl_protocol.get() else { return Ok(()) };
-        match Py::<NativeSSLProtocol>::from_instance(&protocol) {
-            Some(native) => native.write(data, size),
-            None => {
-                let pieces = Obj::tuple(std::slice::from_ref(data))?;
-                protocol.call_method1(&own_names()._write_appdata, &pieces).map(drop)
-            }
+        if let Some(native) = Py::<NativeSSLProtocol>::from_instance(&protocol) {
+            return native.write(data, size);
         }
+        let pieces = Obj::tuple(std::slice::from_ref(data))?;
+        protocol.call_method1(&own_names()._write_appdata, &pieces).map(drop)
     }
 
     fn writelines(&self, pieces: &Obj) -> PyResult<()> {
         match self.ssl_protocol.get() {
-            Some(protocol) => {
-                protocol.call_method1(&own_names()._write_appdata, pieces).map(drop)
-            }
+            Some(protocol) => protocol.call_method1(&own_names()._write_appdata, pieces).map(drop),
             None => Ok(()),
         }
     }
@@ -74,7 +70,9 @@ impl Py<NativeSSLTransport> {
 /// A field of the base's that was never set.
 fn set_or_missing(slot: &Slot, name: &str) -> PyResult<Obj> {
     slot.get().ok_or_else(|| {
-        Raised::attribute_error(&format!("'_SSLProtocolTransport' object has no attribute '{name}'"))
+        Raised::attribute_error(&format!(
+            "'_SSLProtocolTransport' object has no attribute '{name}'"
+        ))
     })
 }
 

@@ -205,11 +205,9 @@ impl NativeType for NativeSSLProtocol {
                 c"_set_app_protocol($self, protocol, /)\n--\n\nHand data to another protocol.",
                 |this: &This, protocol: &Obj| this.set_app_protocol(protocol),
             )
-            .noargs(
-                c"_do_read",
-                c"Decrypt what has come and hand it over.",
-                |this: &This| this.do_read(),
-            )
+            .noargs(c"_do_read", c"Decrypt what has come and hand it over.", |this: &This| {
+                this.do_read()
+            })
             .noargs(c"_do_write", c"Encrypt what waits, and send it.", |this: &This| {
                 this.do_write()
             })

@@ -19,8 +19,8 @@ use super::protocol::{MAX_SIZE, NativeSSLProtocol, Taker};
 use super::state::State;
 
 /// How many received bytes are decrypted straight into a `bytes`, whose size is then cut down.
-/// Fewer are copied faster; with more the allocator would map memory for each.
-const STRAIGHT: Range<usize> = 1024..64 * 1024;
+/// Fewer are copied faster.
+const STRAIGHT: Range<usize> = 1024..MAX_SIZE;
 
 /// What one call of `_SSLSocket.read` has brought.
 enum Read {
@@ -133,12 +133,11 @@ impl Py<NativeSSLProtocol> {
     #[inline]
     fn decrypt(&self, place: &Obj, room: usize) -> PyResult<Read> {
         let lookups = Lookups::get();
-        let result = match self.ssl_socket.get() {
-            Some(socket) => lookups.decrypt.call3(&socket, &lookups.whole, place),
-            None => {
-                let object = self.as_obj().getattr(&own_names()._sslobj)?;
-                object.call_method2(&own_names().read, &Obj::size(room)?, place)
-            }
+        let result = if let Some(socket) = self.ssl_socket.get() {
+            lookups.decrypt.call3(&socket, &lookups.whole, place)
+        } else {
+            let object = self.as_obj().getattr(&own_names()._sslobj)?;
+            object.call_method2(&own_names().read, &Obj::size(room)?, place)
         };
         self.cut_short.set(false);
         match result {

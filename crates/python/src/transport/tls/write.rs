@@ -13,6 +13,9 @@ use super::lookups::{Lookups, own_names, pending};
 use super::protocol::NativeSSLProtocol;
 use super::state::State;
 
+/// How much is encrypted at once, in bytes.
+const PIECE: usize = 64 * 1024;
+
 /// Raises in asyncio's words what is not bytes-like; says how many bytes it has.
 pub fn size_of_data(data: &Obj) -> PyResult<usize> {
     if data.is_exact_bytes() {
@@ -92,7 +95,34 @@ impl Py<NativeSSLProtocol> {
         stock.call2(self.as_obj(), &Obj::tuple(std::slice::from_ref(data))?).map(drop)
     }
 
+    /// Much is encrypted and sent piece by piece: the `MemoryBIO` keeps for ever what memory it
+    /// ever had, and what is copied is still in the processor's caches.
+    fn write_in_pieces(&self, data: &Obj, size: usize) -> PyResult<()> {
+        let view = data.memoryview()?;
+        let mut start = 0;
+        while start < size {
+            let piece = view.slice(start, (start + PIECE).min(size))?;
+            let wanted = PIECE.min(size - start);
+            let count = self.encrypt(&piece)?;
+            start += count.min(wanted);
+            if count < wanted {
+                self.wait_with(data, start)?;
+                break;
+            }
+            if !self.ssl_writing_paused.get()
+                && let Some(outgoing) = self.outgoing.get()
+            {
+                self.send_encrypted(&outgoing)?;
+            }
+        }
+        self.process_outgoing()
+    }
+
     fn write_now(&self, data: &Obj, size: usize) -> PyResult<()> {
+        // (A view of larger items cannot be cut at every byte.)
+        if size > PIECE + PIECE / 2 && data.len()? == size {
+            return self.write_in_pieces(data, size);
+        }
         let count = self.encrypt(data)?;
         if count < size {
             self.wait_with(data, count)?;
@@ -111,12 +141,11 @@ impl Py<NativeSSLProtocol> {
     #[inline]
     fn encrypt(&self, data: &Obj) -> PyResult<usize> {
         let lookups = Lookups::get();
-        let result = match self.ssl_socket.get() {
-            Some(socket) => lookups.encrypt.call2(&socket, data),
-            None => {
-                let object = self.as_obj().getattr(&own_names()._sslobj)?;
-                object.call_method1(&own_names().write, data)
-            }
+        let result = if let Some(socket) = self.ssl_socket.get() {
+            lookups.encrypt.call2(&socket, data)
+        } else {
+            let object = self.as_obj().getattr(&own_names()._sslobj)?;
+            object.call_method1(&own_names().write, data)
         };
         match result {
             Ok(count) => Ok(usize::try_from(count.to_i64()?).unwrap_or(0)),
