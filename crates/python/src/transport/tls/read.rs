@@ -22,6 +22,10 @@ use super::state::State;
 /// Fewer are copied faster.
 const STRAIGHT: Range<usize> = 1024..MAX_SIZE;
 
+/// What a record has beside its data, at most as a rule, in bytes. As long as more than that is
+/// left it is not asked how much is left; one that has more costs an exception, no more.
+const OVERHEAD: usize = 64;
+
 /// What one call of `_SSLSocket.read` has brought.
 enum Read {
     /// So many bytes.
@@ -156,14 +160,18 @@ impl Py<NativeSSLProtocol> {
         }
     }
 
-    /// Fills a window of `size` bytes; says with how much, and why no more.
-    fn fill(&self, window: &Window, size: usize) -> PyResult<(usize, End)> {
-        let mut filled = 0;
+    /// Fills a window of `size` bytes from `waiting` received ones; says with how much, and why
+    /// no more.
+    fn fill(&self, window: &Window, size: usize, waiting: usize) -> PyResult<(usize, End)> {
+        let (mut filled, mut likely_taken) = (0, 0);
         self.broken_off.set(false);
         loop {
             let room = size - filled;
             match self.decrypt(window.showing(filled, size), room)? {
-                Read::Data(count) => filled += count.min(room),
+                Read::Data(count) => {
+                    filled += count.min(room);
+                    likely_taken += count + OVERHEAD;
+                }
                 Read::Again => {
                     self.broken_off.set(true);
                     return Ok((filled, End::Drained));
@@ -173,7 +181,7 @@ impl Py<NativeSSLProtocol> {
             if filled == size {
                 return Ok((filled, End::Full));
             }
-            if self.is_drained()? {
+            if likely_taken >= waiting && self.is_drained()? {
                 return Ok((filled, End::Drained));
             }
         }
@@ -193,7 +201,7 @@ impl Py<NativeSSLProtocol> {
             let plain = &event_loop.tls.plain;
             let end = if let Some(reader) = self.fed_reader(&protocol)? {
                 let (filled, end) = plain.with(MAX_SIZE, |window| {
-                    let (filled, end) = self.fill(window, MAX_SIZE)?;
+                    let (filled, end) = self.fill(window, MAX_SIZE, waiting)?;
                     window.look(filled, |data| reader.append(data))?;
                     Ok((filled, end))
                 })?;
@@ -227,14 +235,15 @@ impl Py<NativeSSLProtocol> {
         if fits && self.ssl_socket.is_some() && !self.cut_short.get() {
             let mut end = End::Drained;
             let filled = bytes_filled(waiting, |place| {
-                let (filled, why) = window.over(place, |window| self.fill(window, waiting))?;
+                let (filled, why) =
+                    window.over(place, |window| self.fill(window, waiting, waiting))?;
                 end = why;
                 Ok(filled)
             })?;
             let data = filled?;
             return Ok(((data.len()? > 0).then_some(data), end));
         }
-        let (filled, end) = self.fill(window, MAX_SIZE)?;
+        let (filled, end) = self.fill(window, MAX_SIZE, waiting)?;
         let data = (filled > 0).then(|| window.look(filled, Obj::bytes)).transpose()?;
         Ok((data, end))
     }
