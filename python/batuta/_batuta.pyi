@@ -4,9 +4,9 @@ import asyncio
 import sys
 from asyncio import gather as gather
 from asyncio import sleep as sleep
+from asyncio import sslproto, transports
 from asyncio import timeout as timeout
 from asyncio import timeout_at as timeout_at
-from asyncio import transports
 from asyncio import wait as wait
 from asyncio import wait_for as wait_for
 from collections.abc import Callable, Coroutine, Generator
@@ -241,6 +241,12 @@ class NativeStreamWriter(asyncio.StreamWriter):
     _protocol: Any
     _reader: asyncio.StreamReader | None
     _loop: asyncio.AbstractEventLoop
+
+@disjoint_base
+class NativeSSLProtocol(sslproto.SSLProtocol): ...
+
+@disjoint_base
+class NativeSSLTransport(sslproto._SSLProtocolTransport): ...
 
 def _set_task_stand_in(class_: type, /) -> None: ...
 def _track_origins(tracked: bool, /) -> None: ...

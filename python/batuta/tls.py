@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 # Looked up once, to see whether a program has put something else there.
 _STOCK: Any = sslproto.SSLProtocol
 _STOCK_TRANSPORT: Any = sslproto._SSLProtocolTransport
-_STOCK_METHODS = (dict(vars(_STOCK)), dict(vars(_STOCK_TRANSPORT)))
+_STOCK_METHODS: Any = (dict(vars(_STOCK)), dict(vars(_STOCK_TRANSPORT)))
 
 Protocol: Any
 
 if hasattr(_batuta, "NativeSSLProtocol"):
 
-    class _SSLProtocolTransport(_batuta.NativeSSLTransport, _STOCK_TRANSPORT):  # type: ignore[misc]
+    class _SSLProtocolTransport(_batuta.NativeSSLTransport, sslproto._SSLProtocolTransport):
         """What a program writes to. See `asyncio.Transport`."""
 
-    class SSLProtocol(_batuta.NativeSSLProtocol, _STOCK):  # type: ignore[misc]
+    class SSLProtocol(_batuta.NativeSSLProtocol, sslproto.SSLProtocol):
         """What stands between a transport and TLS."""
 
         def _get_app_transport(self) -> asyncio.Transport:

@@ -271,3 +271,17 @@ def test_a_connection_that_has_ended_is_forgotten(run: Run, tls: Contexts) -> No
         gc.enable()
     gc.collect()
     assert [ref() for ref in refs] == [None, None, None]
+
+
+def test_arguments_may_be_named(run: Run, tls: Contexts) -> None:
+    async def main() -> None:
+        async with accepted(tls, Recorder) as (transport, _, peer):
+            transport.write(data=b"named ")
+            transport.writelines(list_of_data=(piece for piece in (b"as", b" well")))
+            assert await peer.receive(13) == b"named as well"
+            with pytest.raises(TypeError, match="missing 1 required positional argument: 'data'"):
+                transport.write()
+            with pytest.raises(TypeError, match="unexpected keyword argument"):
+                transport.write(dato=b"")
+
+    run(main)

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
-use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 
 use super::lookups::{Lookups, own_names};
 use super::protocol::NativeSSLProtocol;
@@ -102,15 +102,19 @@ impl NativeType for NativeSSLTransport {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .one(
+            .args(
                 c"write",
-                c"write($self, data, /)\n--\n\nEncrypt data and send it.",
-                |this: &This, data: &Obj| this.write(data),
+                c"write($self, data)\n--\n\nEncrypt data and send it.",
+                |this: &This, args: &Args<'_>| {
+                    this.write(args.only("write", &own_names().data)?)
+                },
             )
-            .one(
+            .args(
                 c"writelines",
-                c"writelines($self, list_of_data, /)\n--\n\nEncrypt and send several pieces.",
-                |this: &This, pieces: &Obj| this.writelines(pieces),
+                c"writelines($self, list_of_data)\n--\n\nEncrypt and send several pieces.",
+                |this: &This, args: &Args<'_>| {
+                    this.writelines(args.only("writelines", &own_names().list_of_data)?)
+                },
             )
             .noargs(
                 c"is_closing",

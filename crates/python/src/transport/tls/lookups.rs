@@ -11,7 +11,7 @@ declare_names! {
     pub struct Names {
         _call_eof_received, _do_flush, _do_handshake, _do_read, _do_shutdown, _fatal_error,
         _process_outgoing, _sslobj, _start_shutdown, _write_appdata, append, appendleft,
-        buffer_updated, is_closing, pause_reading, pending, popleft, read, resume_reading, write,
+        buffer_updated, data, is_closing, list_of_data, n, nbytes, pause_reading, pending, popleft, read, resume_reading, write,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::window::{Spare, Window};
-use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::streams::NativeStreamReaderProtocol;
 use crate::sync::hooks::{Hooks, Originals};
 
@@ -138,9 +138,10 @@ impl Py<NativeSSLProtocol> {
     /// `buffer_updated(nbytes)`: so many bytes have come into that buffer.
     fn buffer_updated(&self, count: &Obj) -> PyResult<()> {
         let count = usize::try_from(count.to_i64()?).unwrap_or(0);
-        // Let go of: an idle connection has no buffer.
         if let Some(window) = self.lent.take() {
-            self.give(&window, count)?;
+            let given = self.give(&window, count);
+            self.lent.put(window);
+            given?;
         }
         self.received()
     }
@@ -190,15 +191,20 @@ impl NativeType for NativeSSLProtocol {
 
     fn methods() -> Methods<Self> {
         Methods::new()
-            .one(
+            .args(
                 c"get_buffer",
-                c"get_buffer($self, n, /)\n--\n\nReturn the memory to receive into.",
-                |this: &This, _n: &Obj| this.get_buffer(),
+                c"get_buffer($self, n)\n--\n\nReturn the memory to receive into.",
+                |this: &This, args: &Args<'_>| {
+                    args.only("get_buffer", &own_names().n)?;
+                    this.get_buffer()
+                },
             )
-            .one(
+            .args(
                 c"buffer_updated",
-                c"buffer_updated($self, nbytes, /)\n--\n\nTake so many bytes that have come.",
-                |this: &This, count: &Obj| this.buffer_updated(count),
+                c"buffer_updated($self, nbytes)\n--\n\nTake so many bytes that have come.",
+                |this: &This, args: &Args<'_>| {
+                    this.buffer_updated(args.only("buffer_updated", &own_names().nbytes)?)
+                },
             )
             .one(
                 c"_set_app_protocol",

@@ -22,6 +22,10 @@ use super::state::State;
 /// Fewer are copied faster.
 const STRAIGHT: Range<usize> = 1024..MAX_SIZE;
 
+/// How much is received at once, in bytes. `MemoryBIO`s keep for ever the memory that they ever
+/// needed, so this is also what a connection holds.
+const RECEIVED: usize = 128 * 1024;
+
 /// What a record has beside its data, at most as a rule, in bytes. As long as more than that is
 /// left it is not asked how much is left; one that has more costs an exception, no more.
 const OVERHEAD: usize = 64;
@@ -57,7 +61,7 @@ impl Py<NativeSSLProtocol> {
         let Some(event_loop) = self.native_loop() else {
             return Err(Raised::runtime_error("the loop of a TLS connection is gone"));
         };
-        event_loop.tls.received.with(MAX_SIZE, |window| match window.fill(MAX_SIZE, fill)? {
+        event_loop.tls.received.with(RECEIVED, |window| match window.fill(RECEIVED, fill)? {
             Ok(count) => self.give(window, count).map(Ok),
             Err(error) => Ok(Err(error)),
         })
