@@ -359,15 +359,23 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
         context: contextvars.Context | None = None,
     ) -> None:
-        """Accept connections at `sock` from now on: natively, or by asyncio's own
-        coroutine where there is a TLS handshake to wait for."""
-        if sslcontext is None:
-            listener = (protocol_factory, sock, server, backlog, context)
-            self._add_reader(sock.fileno(), self._accept_ready, *listener)
-        else:
-            tls = (sslcontext, server, backlog, ssl_handshake_timeout, ssl_shutdown_timeout)
-            given = (context,) if sys.version_info >= (3, 15) else ()
-            _UnixLoop._start_serving(self, protocol_factory, sock, *tls, *given)
+        """Accept connections at `sock` from now on: natively, or by asyncio's own coroutine where
+        a subclass makes the TLS transports."""
+        if sslcontext is not None:
+            timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+            if self._makes_own_ssl_transports():
+                given = (context,) if sys.version_info >= (3, 15) else ()
+                settings = (sslcontext, server, backlog, *timeouts, *given)
+                _UnixLoop._start_serving(self, protocol_factory, sock, *settings)
+                return
+            protocol_factory = tls.Acceptor(self, protocol_factory, sslcontext, *timeouts)
+        listener = (protocol_factory, sock, server, backlog, context)
+        self._add_reader(sock.fileno(), self._accept_ready, *listener)
+
+    def _makes_own_ssl_transports(self) -> bool:
+        """Whether a subclass or somebody else has replaced what makes TLS transports."""
+        stock = type(self)._make_ssl_transport is EventLoop._make_ssl_transport
+        return not stock or "_make_ssl_transport" in self.__dict__
 
     def _accept_later(
         self,

@@ -15,6 +15,7 @@ from batuta import _batuta
 if TYPE_CHECKING:
     import asyncio
     import ssl
+    from collections.abc import Callable
 
 # Looked up once, to see whether a program has put something else there.
 _STOCK: Any = sslproto.SSLProtocol
@@ -54,6 +55,82 @@ def protocol_class() -> Any:
     if (vars(_STOCK), vars(_STOCK_TRANSPORT)) != _STOCK_METHODS:
         return wanted
     return Protocol
+
+
+class _Handshake:
+    """Stands where a connection's maker has a future: a server waits for no handshake, but ends
+    the connection, and reports it in debug mode, when one fails."""
+
+    __slots__ = ("_loop", "_protocol", "transport")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol) -> None:
+        self._loop = loop
+        self._protocol = protocol
+        self.transport: asyncio.Transport | None = None
+
+    def cancelled(self) -> bool:
+        return False
+
+    def set_result(self, _result: None) -> None:
+        self.transport = None
+
+    def set_exception(self, exc: BaseException) -> None:
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.close()
+        if not self._loop.get_debug():
+            return
+        report: dict[str, Any] = {
+            "message": "Error on transport creation for incoming connection",
+            "exception": exc,
+            "protocol": self._protocol,
+        }
+        if transport is not None:
+            report["transport"] = transport
+        self._loop.call_exception_handler(report)
+
+
+class Acceptor:
+    """What makes the protocol of each connection of a TLS server.
+
+    Args:
+        loop: The server's loop.
+        protocol_factory: Makes the program's protocols.
+        sslcontext: The server's settings.
+        handshake_timeout: How long a handshake may take, in seconds.
+        shutdown_timeout: How long the end may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sslcontext: ssl.SSLContext,
+        handshake_timeout: float | None,
+        shutdown_timeout: float | None,
+    ) -> None:
+        self._loop = loop
+        self._protocol_factory = protocol_factory
+        self._sslcontext = sslcontext
+        self._timeouts = {
+            "ssl_handshake_timeout": handshake_timeout,
+            "ssl_shutdown_timeout": shutdown_timeout,
+        }
+
+    def __call__(self) -> asyncio.BaseProtocol:
+        """Return the protocol of a new connection.
+
+        Raises:
+            ValueError: a timeout is not positive. What the program's factory raises is raised.
+        """
+        protocol = self._protocol_factory()
+        handshake = _Handshake(self._loop, protocol)
+        made = protocol_class()(
+            self._loop, protocol, self._sslcontext, handshake, True, **self._timeouts
+        )
+        handshake.transport = made._app_transport
+        accepted: asyncio.BaseProtocol = made
+        return accepted
 
 
 def take_over_buffered(protocol: asyncio.BaseProtocol, tls: Any) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
 import socket
 import ssl
+import warnings
 from typing import Any
 
 import pytest
@@ -351,5 +354,84 @@ def test_timeouts_must_be_positive(run: Run, tls: Contexts, name: str, value: in
             await loop.create_connection(
                 Recorder, sock=near, ssl=tls.client, server_hostname="localhost", **options
             )
+
+    run(main)
+
+
+def test_debug_mode_reports_what_a_server_could_not_accept(run: Run, tls: Contexts) -> None:
+    reports: list[Report] = []
+    made: list[Recorder] = []
+
+    def factory() -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(factory, "127.0.0.1", 0, ssl=tls.server)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"this is no TLS at all")
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            await until(lambda: reports)
+
+    run(main, debug=True, reports=reports)
+    assert len(reports) == 1
+    assert reports[0]["message"] == "Error on transport creation for incoming connection"
+    assert isinstance(reports[0]["exception"], ssl.SSLError)
+    assert reports[0]["protocol"] is made[0]
+    assert reports[0]["transport"].is_closing()
+    assert made[0].events == []
+
+
+def test_a_factory_that_fails_costs_its_own_connection_only(run: Run, tls: Contexts) -> None:
+    reports: list[Report] = []
+    made: list[Recorder] = []
+
+    def factory() -> Recorder:
+        made.append(Recorder())
+        if len(made) == 1:
+            raise ZeroDivisionError
+        return made[-1]
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(factory, "127.0.0.1", 0, ssl=tls.server)
+        async with server:
+            address = server.sockets[0].getsockname()
+            first = socket.create_connection(address)
+            await until(lambda: made)
+            transport, protocol = await loop.create_connection(
+                Recorder, *address, ssl=tls.client, server_hostname="localhost"
+            )
+            transport.write(b"x")
+            await until(lambda: len(made) > 1 and made[1].data == b"x")
+            first.close()
+            transport.close()
+            await until(lambda: protocol.lost)
+
+    with warnings.catch_warnings():
+        # Stock leaves the first socket to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        run(main, debug=True, reports=reports)
+        gc.collect()
+    assert [type(report["exception"]) for report in reports] == [ZeroDivisionError]
+
+
+def test_closing_a_server_during_a_handshake(run: Run, tls: Contexts) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Recorder, "127.0.0.1", 0, ssl=tls.server)
+        silent = socket.create_connection(server.sockets[0].getsockname())
+        await asyncio.sleep(0.01)
+        server.close()
+        if hasattr(server, "abort_clients"):
+            server.abort_clients()
+            silent.setblocking(False)
+            await Peer(silent, tls.client, server_side=False).gone()
+        silent.close()
+        await asyncio.sleep(0.01)
 
     run(main)

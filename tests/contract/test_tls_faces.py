@@ -285,3 +285,29 @@ def test_arguments_may_be_named(run: Run, tls: Contexts) -> None:
                 transport.write(dato=b"")
 
     run(main)
+
+
+def test_a_loop_that_makes_its_own_tls_transports(run: Run, tls: Contexts) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        sides: list[bool] = []
+        make = loop._make_ssl_transport
+
+        def noting(*args: Any, **kwargs: Any) -> Any:
+            sides.append(kwargs.get("server_side", False))
+            return make(*args, **kwargs)
+
+        loop._make_ssl_transport = noting
+        server = await loop.create_server(Recorder, "127.0.0.1", 0, ssl=tls.server)
+        async with server:
+            transport, protocol = await loop.create_connection(
+                Recorder,
+                *server.sockets[0].getsockname(),
+                ssl=tls.client,
+                server_hostname="localhost",
+            )
+            transport.close()
+            await until(lambda: protocol.lost)
+        assert sorted(sides) == [False, True]
+
+    run(main)
