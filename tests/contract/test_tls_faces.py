@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from contract.support import Recorder, raw_pair, until
-from contract.tls_peer import Contexts, Peer, accepted, make_contexts
+from contract.support import Recorder, until
+from contract.tls_peer import Contexts, accepted, make_contexts
 from loops import Run
 
 stock_protocol: Any = sslproto.SSLProtocol
@@ -170,69 +170,6 @@ def test_a_class_of_ssl_objects_of_the_programs_own(run: Run) -> None:
             assert sum(sizes) == len(protocol.data)
             transport.write(b"answer")
             assert await peer.receive(6) == b"answer"
-
-    run(main)
-
-
-def test_tls_within_tls(run: Run, tls: Contexts) -> None:
-    inner = make_contexts()
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        served = loop.create_future()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"ready\n")
-            await writer.start_tls(inner.server)
-            line = await reader.readline()
-            writer.write(line * 20_000)
-            await writer.drain()
-            served.set_result(writer.get_extra_info("sslcontext"))
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.server)
-        async with server:
-            reader, writer = await asyncio.open_connection(
-                *server.sockets[0].getsockname(), ssl=tls.client, server_hostname="localhost"
-            )
-            assert await reader.readline() == b"ready\n"
-            await writer.start_tls(inner.client, server_hostname="localhost")
-            writer.write(b"twice encrypted\n")
-            assert await reader.readexactly(16 * 20_000) == b"twice encrypted\n" * 20_000
-            assert await served is inner.server
-            writer.close()
-
-    run(main)
-
-
-def test_what_start_tls_refuses(run: Run, tls: Contexts) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        async with accepted(tls, Recorder) as (transport, protocol, _):
-            with pytest.raises(TypeError, match="sslcontext is expected to be an instance"):
-                await loop.start_tls(transport, protocol, True)  # type: ignore[arg-type]
-            bare = asyncio.Transport()
-            with pytest.raises(TypeError, match="is not supported by start_tls"):
-                await loop.start_tls(bare, protocol, tls.client)
-
-    run(main)
-
-
-def test_a_failed_start_tls_closes_the_connection(run: Run, tls: Contexts) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = raw_pair("tcp")
-        transport, protocol = await loop.create_connection(Recorder, sock=near)
-        upgrade = asyncio.ensure_future(
-            loop.start_tls(transport, protocol, tls.client, server_hostname="localhost")
-        )
-        await asyncio.sleep(0.01)
-        far.send(b"this is no TLS")
-        with pytest.raises(ssl.SSLError):
-            await upgrade
-        assert transport.is_closing()
-        await Peer(far, tls.server, server_side=True).gone()
-        far.close()
 
     run(main)
 
