@@ -157,8 +157,12 @@ def check_start_tls(transport: Any, sslcontext: ssl.SSLContext) -> None:
 
     Raises:
         TypeError: `sslcontext` is no context, or the transport cannot be upgraded.
+        RuntimeError: the interpreter has no TLS.
     """
-    import ssl
+    try:
+        import ssl
+    except ImportError:
+        raise RuntimeError("Python ssl module is not available") from None
 
     if not isinstance(sslcontext, ssl.SSLContext):
         raise TypeError(

@@ -180,3 +180,20 @@ def test_a_failing_pause_writing_is_reported(run: Run, tls: Contexts) -> None:
             assert not protocol.lost
 
     run(main, reports=reports)
+
+
+@pytest.mark.parametrize(("high", "expected"), [(1e5, 100_000), (1.5, 2), (2**70, 2**70)])
+def test_water_marks_may_be_large_or_no_integers(
+    run: Run, tls: Contexts, high: float, expected: int
+) -> None:
+    async def main() -> None:
+        async with accepted(tls, Recorder) as (transport, protocol, peer):
+            transport.set_write_buffer_limits(high=high)
+            assert transport.get_write_buffer_limits()[1] <= max(expected, high)
+            transport.set_read_buffer_limits(high=high)
+            transport.write(b"fine")
+            assert await peer.receive(4) == b"fine"
+            await peer.send(b"also fine")
+            await until(lambda: protocol.data == b"also fine")
+
+    run(main)

@@ -20,9 +20,18 @@ pub struct Marks {
     low: Cell<usize>,
 }
 
+/// asyncio has checked it: it is not negative, but may be a float, or larger than any size.
 fn set_mark(mark: &Cell<usize>, value: &Obj) -> PyResult<()> {
-    let value = value.to_i64()?;
-    mark.set(usize::try_from(value).unwrap_or(0));
+    if value.is_at_most(&Obj::int(i64::MAX)?)? {
+        let whole = if value.is_int() {
+            value.clone()
+        } else {
+            value.call_method0(&own_names().__ceil__)?
+        };
+        mark.set(usize::try_from(whole.to_i64()?).unwrap_or(0));
+    } else {
+        mark.set(usize::MAX);
+    }
     Ok(())
 }
 

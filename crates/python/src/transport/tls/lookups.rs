@@ -9,7 +9,7 @@ use crate::ffi::names::{Name, declare_names};
 declare_names! {
     /// Attribute names.
     pub struct Names {
-        _call_eof_received, _do_flush, _do_handshake, _do_read, _do_shutdown, _fatal_error,
+        __ceil__, _call_eof_received, _do_flush, _do_handshake, _do_read, _do_shutdown, _fatal_error,
         _process_outgoing, _sslobj, _start_shutdown, _write_appdata, append, appendleft,
         buffer_updated, data, is_closing, list_of_data, n, nbytes, pause_reading, pending, popleft, read, resume_reading, write,
     }
