@@ -105,9 +105,7 @@ impl NativeType for NativeSSLTransport {
             .args(
                 c"write",
                 c"write($self, data)\n--\n\nEncrypt data and send it.",
-                |this: &This, args: &Args<'_>| {
-                    this.write(args.only("write", &own_names().data)?)
-                },
+                |this: &This, args: &Args<'_>| this.write(args.only("write", &own_names().data)?),
             )
             .args(
                 c"writelines",
