@@ -61,6 +61,7 @@ impl Epoll {
     fn flags(interest: Interest, trigger: Trigger) -> EventFlags {
         let mut flags = match trigger {
             Trigger::Level => EventFlags::empty(),
+            Trigger::Once => EventFlags::ONESHOT,
             Trigger::Edge => EventFlags::ET | EventFlags::RDHUP | EventFlags::PRI,
         };
         flags.set(EventFlags::IN, interest.read);
@@ -175,6 +176,36 @@ mod tests {
         drop(write);
         let events = events_now(&driver);
         assert!(events[0].readiness.closed);
+    }
+
+    #[test]
+    fn a_registration_that_reports_once_is_silent_until_it_is_modified() {
+        let driver = Epoll::new().unwrap();
+        let (read, write) = pipe().unwrap();
+        let token = Token { fd: read.as_raw_fd(), generation: 1 };
+        driver.add(token, READ, Trigger::Once).unwrap();
+        io::write(&write, b"x").unwrap();
+        assert_eq!(events_now(&driver).len(), 1);
+        io::write(&write, b"y").unwrap();
+        assert!(events_now(&driver).is_empty());
+        driver.modify(token, READ, Trigger::Once).unwrap();
+        assert_eq!(events_now(&driver).len(), 1);
+        drop(write);
+        assert!(events_now(&driver).is_empty());
+    }
+
+    #[test]
+    fn modify_tells_that_another_file_has_the_number() {
+        let driver = Epoll::new().unwrap();
+        let (mut read, _write) = pipe().unwrap();
+        let token = Token { fd: read.as_raw_fd(), generation: 1 };
+        driver.add(token, READ, Trigger::Once).unwrap();
+        let (other, _) = pipe().unwrap();
+        let kept = io::dup(&read).unwrap();
+        io::dup2(&other, &mut read).unwrap();
+        assert_eq!(driver.modify(token, READ, Trigger::Once), Err(Errno::NOENT));
+        driver.add(token, READ, Trigger::Once).unwrap();
+        drop(kept);
     }
 
     #[test]

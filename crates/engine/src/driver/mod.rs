@@ -65,6 +65,8 @@ pub enum Trigger {
     Level,
     /// When the descriptor becomes ready: for owners that read until it is not.
     Edge,
+    /// Once, if or as soon as the descriptor is ready; then not again before `modify` or `add`.
+    Once,
 }
 
 /// What an event says.
