@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -157,6 +157,15 @@ async def receive_all(peer: socket.socket) -> bytes:
     while not ended:
         await until(step, "the end of the stream")
     return bytes(data)
+
+
+async def answered(receiving: Awaitable[bytes], peer: socket.socket, data: bytes) -> None:
+    """Let a call that receives wait, then send; it must bring exactly the data."""
+    task = asyncio.ensure_future(receiving)
+    await turns(3)
+    assert not task.done()
+    peer.send(data)
+    assert await asyncio.wait_for(task, PATIENCE) == data
 
 
 def reset(peer: socket.socket) -> None:

@@ -48,6 +48,7 @@ use crate::transport::{
 };
 
 use entry::Entry;
+use fds::Watcher;
 pub use fds::{Owner, Side};
 use held::Held;
 use originals::Originals;

@@ -125,6 +125,17 @@ impl Py<NativeLoop> {
         self.step_failed(Raised::restore(own), &callable, Some(future), &context)
     }
 
+    /// The same of an operation that waits for its socket.
+    #[cold]
+    pub fn waiter_failed(&self, raised: Raised, operation: &Obj) -> PyResult<()> {
+        if raised.escapes() {
+            return Err(raised);
+        }
+        let own = raised.take();
+        let context = context::copy_current()?;
+        self.step_failed(Raised::restore(own), operation, None, &context)
+    }
+
     /// The same of native code at a time.
     #[cold]
     pub fn alarm_failed(&self, raised: Raised, alarm: &Alarm) -> PyResult<()> {

@@ -12,7 +12,7 @@ use crate::task::{Task, settle, settle_unless_needed};
 
 use super::ready::TaskStep;
 use super::running::Running;
-use super::{Due, Io, NativeLoop, Owner, Ready};
+use super::{Due, Io, NativeLoop, Owner, Ready, Side, Watcher};
 
 impl NativeLoop {
     /// Runs turns until `stop()`.
@@ -178,16 +178,20 @@ impl Py<NativeLoop> {
         match self.registry.borrow().resolve(token) {
             None => {}
             Some(Owner::Transport(_)) => self.push(Ready::Io(event.into())),
-            Some(Owner::User { reader, writer }) => {
-                if let Some(reader) = reader
-                    && readiness.read
-                {
-                    self.push(Ready::Handle(reader.clone()));
+            Some(Owner::User(watchers)) => {
+                let mut waits = false;
+                let sides = [(Side::Read, readiness.read), (Side::Write, readiness.write)];
+                for (side, ready) in sides {
+                    match watchers.get(side) {
+                        Some(Watcher::Callback(handle)) if ready => {
+                            self.push(Ready::Handle(handle.clone()));
+                        }
+                        Some(Watcher::Waiter(_)) if ready => waits = true,
+                        _ => {}
+                    }
                 }
-                if let Some(writer) = writer
-                    && readiness.write
-                {
-                    self.push(Ready::Handle(writer.clone()));
+                if waits {
+                    self.push(Ready::Io(event.into()));
                 }
             }
             Some(Owner::Waker) => io.waker.drain(),
@@ -269,8 +273,12 @@ impl Py<NativeLoop> {
             Ready::Foreign(handle) => run_foreign(&handle),
             Ready::Io(event) => {
                 let transport = match self.registry.borrow().resolve(event.token()) {
-                    Some(Owner::Transport(transport)) => transport.clone(),
+                    Some(Owner::Transport(transport)) => Some(transport.clone()),
+                    Some(Owner::User(_)) => None,
                     _ => return Ok(()),
+                };
+                let Some(transport) = transport else {
+                    return self.serve_waiters(event.token(), event.readiness());
                 };
                 catch_panic(|| transport.on_ready(event.readiness()))
                     .or_else(|raised| self.transport_failed(raised, &transport.to_obj()))
@@ -282,11 +290,16 @@ impl Py<NativeLoop> {
     #[cold]
     fn dispatch_watched(&self, entry: Ready) -> PyResult<()> {
         if let Ready::Io(event) = &entry {
-            let transport = match self.registry.borrow().resolve(event.token()) {
+            let who = match self.registry.borrow().resolve(event.token()) {
                 Some(Owner::Transport(transport)) => transport.to_obj(),
+                // Began to wait before debug mode was switched on.
+                Some(Owner::User(watchers)) => [Side::Read, Side::Write]
+                    .iter()
+                    .find_map(|side| watchers.waiter(*side))
+                    .map_or_else(Obj::none, |waiter| waiter.as_obj().clone()),
                 _ => return Ok(()),
             };
-            let describe = || Obj::str(&format!("<Handle {}>", transport.repr_lossy()));
+            let describe = || Obj::str(&format!("<Handle {}>", who.repr_lossy()));
             return self.watched(None, describe, || self.dispatch(entry));
         }
         let handle = entry.handle();

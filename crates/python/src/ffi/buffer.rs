@@ -38,6 +38,16 @@ impl Obj {
         }
     }
 
+    /// Whether this is exactly a `bytearray` or `memoryview`, whose buffer is had without running
+    /// Python code.
+    pub fn is_plain_buffer(&self) -> bool {
+        // SAFETY: the object is alive; `memoryview` cannot be extended.
+        unsafe {
+            py::PyByteArray_CheckExact(self.as_ptr()) == 1
+                || py::PyMemoryView_Check(self.as_ptr()) == 1
+        }
+    }
+
     /// The content of an exact `bytes` object, as long as it is held; empty for
     /// anything else.
     #[inline]

@@ -48,6 +48,7 @@ pub mod recursion;
 pub mod roster;
 pub mod set;
 pub mod slot;
+pub mod socket;
 mod stop;
 pub mod text;
 #[cfg(Py_3_14)]

@@ -5,12 +5,13 @@ use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 
-use rustix::net::SocketFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
+use crate::ffi::socket::{Example, SocketFields};
 use crate::ffi::{Obj, PyResult};
 
 use super::ops::Method;
@@ -38,8 +39,8 @@ pub struct Sockets {
     own: [(Name, Obj); 5],
     /// With which version of the class they were last seen to be those in use.
     seen_own: Cell<Option<NonZeroU32>>,
-    /// The methods of `_socket.socket`, in the order of [`Method`].
-    genuine: [Obj; 6],
+    /// The methods of `_socket.socket`: those of [`Method`] in its order, `fileno`, `gettimeout`.
+    genuine: [Obj; 8],
     /// `socket.socket.accept`.
     accept: Obj,
     /// The descriptors `_socket.socket.family`, `.type` and `.proto`.
@@ -47,6 +48,10 @@ pub struct Sockets {
     kind: Obj,
     protocol: Obj,
     stream: i64,
+    /// Where a `socket.socket` keeps its descriptor and timeout, if that was found.
+    fields: Option<SocketFields>,
+    /// The version of `socket.socket` in which nobody had replaced a method.
+    unpatched: Cell<Option<NonZeroU32>>,
 }
 
 /// What a socket was made with, as numbers.
@@ -68,8 +73,14 @@ impl Sockets {
         let native = import(c"_socket")?.attr(c"socket")?;
         let class = import(c"socket")?.attr(c"socket")?;
         let own = |name| PyResult::Ok((Name::intern(name)?, native.attr(name)?));
+        let fields = find_fields(&class, &native).unwrap_or_else(|raised| {
+            raised.clear();
+            None
+        });
         SOCKETS.set(Self {
             names: Names::intern()?,
+            fields,
+            unpatched: Cell::new(None),
             check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
             accept: class.attr(c"accept")?,
             module: import(c"socket")?,
@@ -89,6 +100,8 @@ impl Sockets {
                 native.attr(c"recvfrom_into")?,
                 native.attr(c"send")?,
                 native.attr(c"sendto")?,
+                native.attr(c"fileno")?,
+                native.attr(c"gettimeout")?,
             ],
             family: native.attr(c"family")?,
             kind: native.attr(c"type")?,
@@ -106,21 +119,47 @@ impl Sockets {
 
     /// Whether the socket's own method would do nothing but the system call:
     /// exactly a `socket.socket`, in which nobody has replaced it.
+    #[inline]
     pub fn is_genuine(&self, sock: &Obj, method: Method) -> PyResult<bool> {
-        if !sock.is_exactly(&self.class) {
+        if !sock.is_exactly(&self.class) || method == Method::Accept {
             return Ok(false);
         }
-        let [recv, recv_into, recvfrom, recvfrom_into, send, sendto] = &self.genuine;
-        let (name, genuine): (&Name, &Obj) = match method {
-            Method::Recv => (&self.names.recv, recv),
-            Method::RecvInto => (&self.names.recv_into, recv_into),
-            Method::RecvFrom => (&self.names.recvfrom, recvfrom),
-            Method::RecvFromInto => (&self.names.recvfrom_into, recvfrom_into),
-            Method::SendAll => (&names().send, send),
-            Method::SendTo => (&self.names.sendto, sendto),
-            Method::Accept => return Ok(false),
-        };
-        Ok(self.class.getattr(name)?.is(genuine))
+        let version = sock.class_version();
+        if version.is_some() && self.unpatched.get() == version {
+            return Ok(true);
+        }
+        self.look_for_patches(sock, method)
+    }
+
+    #[cold]
+    fn look_for_patches(&self, sock: &Obj, method: Method) -> PyResult<bool> {
+        let own = &self.names;
+        let [recv, recv_into, recvfrom, recvfrom_into, send, sendto, fileno, gettimeout] =
+            &self.genuine;
+        let methods: [(&Name, &Obj, Option<Method>); 8] = [
+            (&names().fileno, fileno, None),
+            (&own.gettimeout, gettimeout, None),
+            (&own.recv, recv, Some(Method::Recv)),
+            (&own.recv_into, recv_into, Some(Method::RecvInto)),
+            (&own.recvfrom, recvfrom, Some(Method::RecvFrom)),
+            (&own.recvfrom_into, recvfrom_into, Some(Method::RecvFromInto)),
+            (&names().send, send, Some(Method::SendAll)),
+            (&own.sendto, sendto, Some(Method::SendTo)),
+        ];
+        let mut unpatched = true;
+        for (name, genuine, of) in methods {
+            if self.class.getattr(name)?.is(genuine) {
+                continue;
+            }
+            if of.is_none_or(|of| of == method) {
+                return Ok(false);
+            }
+            unpatched = false;
+        }
+        if unpatched {
+            self.unpatched.set(sock.class_version());
+        }
+        Ok(true)
     }
 
     /// What a socket was made with, if it is exactly a `socket.socket`: its own attributes make
@@ -198,8 +237,21 @@ impl Sockets {
         self.class.call_with(&[&family?, &kind?, &protocol?, &fd?])
     }
 
+    /// `sock.fileno()`
+    #[inline]
+    pub fn fd(&self, sock: &Obj) -> PyResult<RawFd> {
+        if let Some(fd) = self.fields.as_ref().and_then(|fields| fields.fd(sock)) {
+            return Ok(fd);
+        }
+        let number = sock.call_method0(&names().fileno)?.to_i64()?;
+        Ok(RawFd::try_from(number).unwrap_or(-1))
+    }
+
     /// `sock.gettimeout() == 0`
     pub fn is_nonblocking(&self, sock: &Obj) -> PyResult<bool> {
+        if let Some(answer) = self.fields.as_ref().and_then(|fields| fields.is_nonblocking(sock)) {
+            return Ok(answer);
+        }
         sock.call_method0(&self.names.gettimeout)?.equals(&Obj::int(0)?)
     }
 
@@ -212,4 +264,26 @@ impl Sockets {
     pub fn is_stream(&self, sock: &Obj) -> PyResult<bool> {
         Ok(self.kind.bound_to(sock)?.to_i64()? == self.stream)
     }
+}
+
+/// Finds where sockets keep what is read of them most often.
+fn find_fields(class: &Obj, native: &Obj) -> PyResult<Option<SocketFields>> {
+    let (family, kind) = (AddressFamily::UNIX.as_raw(), SocketType::DGRAM.as_raw());
+    let example = class.call2(&Obj::int(family.into())?, &Obj::int(kind.into())?)?;
+    let found = (|| {
+        let fd = example.attr(c"fileno")?.call0()?.to_i64()?;
+        let settimeout = example.attr(c"settimeout")?;
+        settimeout.call1(&Obj::float(12.25)?)?;
+        let numbers = [RawFd::try_from(fd).unwrap_or(-1), family.into(), kind.cast_signed(), 0];
+        let known = Example { sock: &example, numbers, timeout: 12_250_000_000 };
+        let Some(fields) = SocketFields::find(class, native, known) else { return Ok(None) };
+        // A socket without a timeout blocks, one with a timeout of zero does not.
+        settimeout.call1(&Obj::none())?;
+        let blocking = fields.is_nonblocking(&example);
+        settimeout.call1(&Obj::int(0)?)?;
+        let nonblocking = fields.is_nonblocking(&example);
+        Ok((blocking == Some(false) && nonblocking == Some(true)).then_some(fields))
+    })();
+    example.attr(c"close")?.call0()?;
+    found
 }

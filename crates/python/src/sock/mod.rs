@@ -2,13 +2,16 @@
 //!
 //! Role: a `sock_*` call returns a coroutine whose routine is a [`SockOp`]. At the
 //! beginning it tries the operation at once; if it would block, the coroutine
-//! watches the socket's descriptor as a reader or writer of the loop and waits for
-//! a future. The coroutine is the callback of its own watch: called, it tries again
-//! and completes the future.
+//! waits for a future, and the loop has the operation try again when the socket is ready,
+//! which completes the future.
+//!
+//! The loop knows an operation as a [`Waiter`] (`event_loop/fds/waits.rs`). Where what is called
+//! might be the program's own code (methods of a subclass, `__buffer__`, audit hooks), and in
+//! debug mode, the coroutine is the callback of a handle instead, which has a context to run
+//! in and can be named.
 //!
 //! Ownership: an op owns socket and arguments until it has finished, and its
-//! watch while it waits. The loop's registry holds the coroutine through the handle
-//! of that watch.
+//! watch while it waits. The loop's registry holds the coroutine meanwhile.
 //!
 //! Invariant: a watch is ended when the operation has completed or the op stops
 //! waiting, and only if the descriptor still has it: a number that has gone to
@@ -29,11 +32,11 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use crate::asyncio::names;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::event_loop::NativeLoop;
 use crate::ffi::native::{CallFn, TypeCell};
 use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::future::{Future, HasFuture};
 use crate::handle::Handle;
 
 pub use calls::methods;
@@ -45,17 +48,46 @@ pub fn load() -> PyResult<()> {
     Sockets::load()
 }
 
+/// How an operation learns that its socket is ready.
+enum Watch {
+    /// As a watcher of the descriptor.
+    Wait(RawFd),
+    /// By the callback of a handle.
+    Callback(RawFd, Py<Handle>),
+}
+
 /// What the coroutine of a `sock_*` call does.
 pub struct SockOp {
     event_loop: Held<NativeLoop>,
     operation: Operation,
     /// What it waits for, completed by a later try.
     future: Slot,
-    /// How it learns that the socket is ready.
-    watch: RefCell<Option<(RawFd, Py<Handle>)>>,
+    watch: RefCell<Option<Watch>>,
 }
 
 static SOCK_OP: TypeCell = TypeCell::new();
+
+/// An operation that waits, as the loop knows it.
+#[derive(Clone)]
+pub struct Waiter(Py<Coroutine<SockOp>>);
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Waiter").field(&self.0.routine().operation.method).finish()
+    }
+}
+
+impl Waiter {
+    /// The coroutine.
+    pub fn as_obj(&self) -> &Obj {
+        self.0.as_obj()
+    }
+
+    /// The socket is ready.
+    pub fn try_again(&self) -> PyResult<()> {
+        self.0.routine().ready(&self.0)
+    }
+}
 
 impl SockOp {
     /// The coroutine of a call.
@@ -68,38 +100,62 @@ impl SockOp {
         })
     }
 
+    /// Watches the socket.
+    fn watch(&self, this: &Py<Coroutine<Self>>, event_loop: &Py<NativeLoop>) -> PyResult<()> {
+        let side = self.operation.method.side();
+        let watch = match self.operation.descriptor()? {
+            Some(fd) if !event_loop.debug.get() => {
+                event_loop.begin_wait(fd, side, Waiter(this.clone()))?;
+                Watch::Wait(fd)
+            }
+            _ => {
+                let sock = self.operation.sock();
+                let (fd, handle) = event_loop.watch(&sock, side, this.as_obj())?;
+                Watch::Callback(fd, handle)
+            }
+        };
+        self.watch.replace(Some(watch));
+        Ok(())
+    }
+
     /// The socket is ready: tries again, and completes the future.
-    fn ready(&self) -> PyResult<()> {
+    fn ready(&self, this: &Py<Coroutine<Self>>) -> PyResult<()> {
         let (Some(future), Some(event_loop)) = (self.future.get(), self.event_loop.get()) else {
             return Ok(());
         };
-        if future.call_method0(&names().done)?.is_true()? {
+        let Some(waited) = Py::<Future>::from_exact(&future) else { return Ok(()) };
+        let core = waited.future();
+        if !core.is_pending() {
             // Cancelled: nothing may be taken from the socket any more.
-            return self.unwatch();
+            return self.unwatch(this);
         }
         match self.operation.attempt(&event_loop) {
             Ok(Attempt::Blocked) => Ok(()),
             Ok(Attempt::Done(value)) => {
-                self.unwatch()?;
-                future.call_method1(&names().set_result, &value).map(drop)
+                self.unwatch(this)?;
+                core.set_result(&future, &value)
             }
             Err(raised) if raised.escapes() => Err(raised),
             Err(raised) => {
                 let exception = raised.take();
-                self.unwatch()?;
-                future.call_method1(&names().set_exception, &exception).map(drop)
+                self.unwatch(this)?;
+                core.set_exception(&future, &exception)
             }
         }
     }
 
     /// Ends the watch, if there is one.
-    fn unwatch(&self) -> PyResult<()> {
+    fn unwatch(&self, this: &Py<Coroutine<Self>>) -> PyResult<()> {
         let watch = self.watch.take();
-        match (watch, self.event_loop.get()) {
-            (Some((fd, handle)), Some(event_loop)) => {
-                event_loop.unwatch(fd, self.operation.method.side(), &handle)
+        let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
+        let side = self.operation.method.side();
+        match watch {
+            None => Ok(()),
+            Some(Watch::Wait(fd)) => {
+                event_loop.end_wait(fd, side, this.as_obj());
+                Ok(())
             }
-            _ => Ok(()),
+            Some(Watch::Callback(fd, handle)) => event_loop.unwatch(fd, side, &handle),
         }
     }
 }
@@ -107,7 +163,7 @@ impl SockOp {
 impl Routine for SockOp {
     const TYPE: &'static CStr = c"batuta._batuta.SockOp";
     const CALL: Option<CallFn<Coroutine<Self>>> =
-        Some(|this, _| this.routine().ready().map(|()| Obj::none()));
+        Some(|this, _| this.routine().ready(this).map(|()| Obj::none()));
 
     fn cell() -> &'static TypeCell {
         &SOCK_OP
@@ -123,15 +179,13 @@ impl Routine for SockOp {
             return Ok(Step::Done(value));
         }
         let future = NativeLoop::create_future(&event_loop)?;
-        let (sock, side) = (self.operation.sock(), self.operation.method.side());
         self.future.set(Some(future.clone()));
-        let watch = event_loop.watch(&sock, side, this.as_obj())?;
-        self.watch.replace(Some(watch));
+        self.watch(this, &event_loop)?;
         Ok(Step::Wait(future))
     }
 
-    fn resume(&self, _: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step> {
-        self.unwatch()?;
+    fn resume(&self, this: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step> {
+        self.unwatch(this)?;
         match outcome {
             Ok(value) => Ok(Step::Done(value)),
             Err(exception) => Err(Raised::restore(exception)),
@@ -142,7 +196,7 @@ impl Routine for SockOp {
         visitor.slot(self.event_loop.slot());
         visitor.slot(&self.future);
         if let Ok(watch) = self.watch.try_borrow()
-            && let Some((_, handle)) = &*watch
+            && let Some(Watch::Callback(_, handle)) = &*watch
         {
             visitor.obj(handle.as_obj());
         }

@@ -15,6 +15,7 @@
 //! to another file.
 
 use std::cell::Cell;
+use std::os::fd::RawFd;
 
 use rustix::io::Errno;
 
@@ -60,7 +61,15 @@ impl Method {
 
     /// The method of the loop.
     pub fn name(self) -> &'static str {
-        self.qualname().trim_start_matches("EventLoop.")
+        match self {
+            Self::Recv => "sock_recv",
+            Self::RecvInto => "sock_recv_into",
+            Self::RecvFrom => "sock_recvfrom",
+            Self::RecvFromInto => "sock_recvfrom_into",
+            Self::SendAll => "sock_sendall",
+            Self::SendTo => "sock_sendto",
+            Self::Accept => "sock_accept",
+        }
     }
 
     /// What the socket must become for another try.
@@ -210,6 +219,20 @@ impl Operation {
             }
             Err(raised)
         })
+    }
+
+    /// The descriptor, if further tries are nothing but the system call: no code of the program's
+    /// is run by them.
+    pub fn descriptor(&self) -> PyResult<Option<RawFd>> {
+        let plain = match self.method {
+            Method::Recv | Method::RecvFrom | Method::SendAll => true,
+            Method::RecvInto | Method::RecvFromInto => self.first().is_plain_buffer(),
+            Method::SendTo | Method::Accept => false,
+        };
+        if self.route.get() != Route::System || !plain {
+            return Ok(None);
+        }
+        Ok(Some(Sockets::get().fd(&self.sock())?).filter(|fd| *fd >= 0))
     }
 
     fn attempt_by_system(&self, event_loop: &Py<NativeLoop>, sock: &Obj) -> PyResult<Native> {

@@ -3,12 +3,11 @@
 //! Arguments that the interpreter's own method would refuse, and what is not
 //! known here, give [`Native::Unsuited`]: that method is to be called.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags};
 
 use crate::address;
-use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::audit::audit;
 use crate::ffi::buffer::{Buffer, bytes_filled};
@@ -38,8 +37,7 @@ fn size_of_int(object: &Obj) -> Option<usize> {
 /// Lends the descriptor to the system call that follows at once; nothing of a
 /// closed socket, whose own method is to say so.
 fn descriptor(sock: &Obj) -> PyResult<Option<BorrowedFd<'_>>> {
-    let number = sock.call_method0(&names().fileno)?.to_i64()?;
-    let fd = RawFd::try_from(number).ok().filter(|fd| *fd >= 0);
+    let fd = Some(Sockets::get().fd(sock)?).filter(|fd| *fd >= 0);
     // SAFETY: the socket has the descriptor open and is held by the caller. No
     // Python code, which could close it, runs before the system call.
     Ok(fd.map(|fd| unsafe { BorrowedFd::borrow_raw(fd) }))
@@ -177,25 +175,41 @@ pub fn recvfrom_into(sock: &Obj, buffer: &Obj, size: &Obj) -> PyResult<Native> {
 
 /// `sock.send()` of what is left to `sock_sendall()`.
 pub fn send(operation: &Operation, sock: &Obj) -> PyResult<Native> {
-    let (view, begin) = if let Sending::System(view, begin) = operation.take_sending() {
+    let sending = operation.take_sending();
+    let data = operation.first();
+    if matches!(sending, Sending::NotBegun) && data.is_exact_bytes() {
+        // Its content never changes, and mostly leaves at once: no view is needed.
+        let (sent, answer) = send_once(sock, data.bytes_content())?;
+        if !matches!(answer, Native::Blocked) {
+            return Ok(answer);
+        }
+        if let Some(view) = readable(&data) {
+            operation.sent(Sending::System(view, sent));
+        }
+        return Ok(answer);
+    }
+    let (view, begin) = if let Sending::System(view, begin) = sending {
         (view, begin)
     } else {
-        let Some(view) = readable(&operation.first()) else { return Ok(Native::Unsuited) };
+        let Some(view) = readable(&data) else { return Ok(Native::Unsuited) };
         (view, 0)
     };
     let rest = view.as_slice().get(begin..).unwrap_or_default();
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    let Some(fd) = descriptor(sock)? else { return Ok(Native::Unsuited) };
-    let (left, answer) = match rustix::net::send(fd, rest, flags) {
-        Ok(count) => (rest.len().saturating_sub(count), Native::Blocked),
-        Err(errno) => (rest.len(), Native::settle(Err(errno))?),
-    };
-    if left == 0 {
-        return Ok(Native::Done(Obj::none()));
+    let (sent, answer) = send_once(sock, rest)?;
+    if matches!(answer, Native::Blocked) {
+        operation.sent(Sending::System(view, begin + sent));
     }
-    let sent = view.as_slice().len() - left;
-    operation.sent(Sending::System(view, sent));
     Ok(answer)
+}
+
+/// Sends what the kernel takes; says how much that was, and whether it is done.
+fn send_once(sock: &Obj, data: &[u8]) -> PyResult<(usize, Native)> {
+    let Some(fd) = descriptor(sock)? else { return Ok((0, Native::Unsuited)) };
+    match rustix::net::send(fd, data, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Ok(count) if count >= data.len() => Ok((count, Native::Done(Obj::none()))),
+        Ok(count) => Ok((count, Native::Blocked)),
+        Err(errno) => Native::settle(Err(errno)).map(|answer| (0, answer)),
+    }
 }
 
 /// `sock.sendto(data, address)`
