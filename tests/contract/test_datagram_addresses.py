@@ -231,3 +231,47 @@ def test_an_interrupt_in_the_protocol_leaves_the_rest_for_the_next_run(loop: Any
     loop.run_until_complete(until(lambda: len(protocol.got) == 5))
     transport.abort()
     loop.run_until_complete(until(lambda: protocol.lost))
+
+
+def test_each_of_many_senders_is_named_and_answered(run: Run) -> None:
+    """More of them than anyone would remember, by turns and several at once."""
+
+    class Echo(asyncio.DatagramProtocol):
+        transport: asyncio.DatagramTransport
+        senders: dict[bytes, set[Any]]
+
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+            self.senders = {}
+
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            self.senders.setdefault(data, set()).add(addr)
+            self.transport.sendto(data + b" to " + repr(addr).encode(), addr)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+        target = transport.get_extra_info("sockname")
+        clients = []
+        for number in range(150):
+            client = socket.socket(type=socket.SOCK_DGRAM)
+            client.bind((f"127.0.{number % 7}.{1 + number % 3}", 0))
+            client.setblocking(False)
+            clients.append(client)
+        for burst in (1, 150, 10):
+            for start in range(0, len(clients), burst):
+                group = clients[start : start + burst]
+                for client in group:
+                    client.sendto(b"%d" % client.fileno(), target)
+                for client in group:
+                    answer = await asyncio.wait_for(loop.sock_recv(client, 200), 10)
+                    expected = f"{client.fileno()} to {client.getsockname()!r}"
+                    assert answer == expected.encode()
+        assert protocol.senders == {
+            b"%d" % client.fileno(): {client.getsockname()} for client in clients
+        }
+        for client in clients:
+            client.close()
+        transport.close()
+
+    run(main)

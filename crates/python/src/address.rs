@@ -21,6 +21,9 @@ const UNIX_PATH: usize = size_of::<u16>();
 /// The longest path of a Unix socket, without the null byte at its end.
 const MAX_UNIX_PATH: usize = 107;
 
+/// The bytes of `255.255.255.255`.
+const LONGEST_V4: usize = 15;
+
 /// The largest value of IPv6's flow label field.
 const MAX_FLOWINFO: u32 = 0xF_FFFF;
 
@@ -92,14 +95,25 @@ impl KnownAddress {
     /// Python's form of an address, kept or made and kept. No address is `None`.
     pub fn object_of(&self, address: Option<SocketAddrAny>) -> PyResult<Obj> {
         let Some(address) = address else { return Ok(Obj::none()) };
-        if let Some((known, object)) = &*self.0.borrow()
-            && *known == address
-        {
-            return Ok(object.clone());
+        if let Some(object) = self.kept_object(&address) {
+            return Ok(object);
         }
         let object = to_python(&address)?;
         self.keep(address, object.clone());
         Ok(object)
+    }
+
+    /// Python's form, if `address` is what is kept.
+    pub fn kept_object(&self, address: &SocketAddrAny) -> Option<Obj> {
+        match &*self.0.borrow() {
+            Some((known, object)) if known == address => Some(object.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether there is one.
+    pub fn is_some(&self) -> bool {
+        self.0.borrow().is_some()
     }
 
     /// Shows what it holds to the collector.
@@ -121,8 +135,32 @@ fn raw(address: &SocketAddrAny) -> &[u8] {
 }
 
 fn v4_to_python(address: SocketAddrV4) -> PyResult<Obj> {
-    let host = Obj::str(&address.ip().to_string())?;
+    let mut place = [0; LONGEST_V4];
+    let host = Obj::str(v4_host(*address.ip(), &mut place))?;
     Obj::tuple(&[host, Obj::int(i64::from(address.port()))?])
+}
+
+/// Writes the dotted form into `place`: through `Display` it takes longer than the rest of the
+/// address.
+fn v4_host(host: Ipv4Addr, place: &mut [u8; LONGEST_V4]) -> &str {
+    let mut len = 0;
+    let mut put = |byte| {
+        place[len] = byte;
+        len += 1;
+    };
+    for (index, octet) in host.octets().into_iter().enumerate() {
+        if index > 0 {
+            put(b'.');
+        }
+        if octet >= 100 {
+            put(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            put(b'0' + octet / 10 % 10);
+        }
+        put(b'0' + octet % 10);
+    }
+    std::str::from_utf8(&place[..len]).unwrap_or_default()
 }
 
 fn v6_to_python(address: &SocketAddrV6) -> PyResult<Obj> {
@@ -199,4 +237,20 @@ fn unix_from_python(object: &Obj) -> PyResult<Option<SocketAddrUnix>> {
         path if path.len() > MAX_UNIX_PATH => None,
         path => CString::new(path).ok().and_then(|path| SocketAddrUnix::new(path).ok()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv4_hosts_are_written_as_the_standard_library_writes_them() {
+        let octets = [0, 1, 9, 10, 19, 99, 100, 109, 127, 199, 200, 249, 255];
+        for a in octets {
+            for b in octets {
+                let host = Ipv4Addr::new(a, b, 255 - a, 255 - b);
+                assert_eq!(v4_host(host, &mut [0; LONGEST_V4]), host.to_string());
+            }
+        }
+    }
 }

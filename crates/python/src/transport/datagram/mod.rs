@@ -16,6 +16,7 @@
 mod address;
 mod read;
 mod send_queue;
+mod senders;
 mod write;
 
 use std::cell::{Cell, RefCell};
@@ -38,6 +39,7 @@ use super::intake::{MAX_READ, Reading};
 use crate::address::KnownAddress;
 use address::Family;
 use send_queue::SendQueue;
+use senders::Senders;
 
 /// At most this many datagrams are received, and sent, at one look.
 const BATCH: usize = 32;
@@ -76,7 +78,7 @@ pub struct DatagramTransport {
     retrying: Cell<bool>,
     /// The transport stands in the ready queue by its own doing.
     queued: Cell<bool>,
-    received_from: KnownAddress,
+    received_from: Senders,
     sent_to: KnownAddress,
 }
 
@@ -109,7 +111,7 @@ impl DatagramTransport {
             blocked: Cell::new(false),
             retrying: Cell::new(false),
             queued: Cell::new(false),
-            received_from: KnownAddress::default(),
+            received_from: Senders::default(),
             sent_to: KnownAddress::default(),
         })?;
         hold_socket(sock)?;

@@ -91,7 +91,8 @@ impl Py<DatagramTransport> {
     }
 
     fn address_of(&self, object: &Obj) -> Destination {
-        let known = self.received_from.of_object(object).or_else(|| self.sent_to.of_object(object));
+        let known =
+            self.received_from.last_of_object(object).or_else(|| self.sent_to.of_object(object));
         if let Some(address) = known {
             return Destination::Native(address);
         }
