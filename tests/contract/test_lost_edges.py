@@ -49,6 +49,37 @@ def test_a_read_that_ends_at_a_passed_descriptor_is_not_taken_for_the_last(run: 
     run(main)
 
 
+def test_a_read_that_ends_where_credentials_change_is_not_taken_for_the_last(child: Child) -> None:
+    """With SO_PASSCRED what two processes have written never comes in one read."""
+    out = child.check("""
+        import asyncio, os, socket
+        class Protocol(asyncio.Protocol):
+            data = b""
+            def data_received(self, data):
+                self.data += data
+        async def main():
+            loop = asyncio.get_running_loop()
+            near, peer = socket.socketpair()
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            near.setblocking(False)
+            transport, protocol = await loop.create_connection(Protocol, sock=near)
+            for number in range(3):
+                peer.send(b"parent ")
+                pid = os.fork()
+                if pid == 0:
+                    peer.send(b"child ")
+                    os._exit(0)
+                os.waitpid(pid, 0)
+                peer.send(b"parent again\\n")
+                await asyncio.sleep(0.02)
+            print(protocol.data.decode(), end="")
+            transport.abort()
+            peer.close()
+        run(main())
+    """)
+    assert out == "parent child parent again\n" * 3
+
+
 def test_a_read_pipe_on_a_socket_reads_beyond_a_passed_descriptor(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -64,11 +95,24 @@ def test_a_read_pipe_on_a_socket_reads_beyond_a_passed_descriptor(run: Run) -> N
     run(main)
 
 
-def test_data_around_an_urgent_byte_arrive_without_it(run: Run) -> None:
+def unix_sockets_know_urgent_data() -> bool:
+    near, far = socket.socketpair()
+    with near, far:
+        try:
+            near.send(b"!", socket.MSG_OOB)
+        except OSError:
+            return False
+    return True
+
+
+@both_kinds
+def test_data_around_an_urgent_byte_arrive_without_it(run: Run, kind: str) -> None:
     """A read stops before the urgent byte, whatever is behind it."""
+    if kind == "unix" and not unix_sockets_know_urgent_data():
+        pytest.skip("this kernel has no urgent data on Unix sockets")
 
     async def main() -> None:
-        async with connected("tcp", Recorder) as (_, protocol, peer):
+        async with connected(kind, Recorder) as (_, protocol, peer):
             await turns(3)
             for _ in range(3):
                 protocol.data.clear()

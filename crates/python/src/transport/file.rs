@@ -10,6 +10,8 @@ use crate::asyncio::{Asyncio, names};
 use crate::ffi::{Obj, PyResult, Raised};
 use crate::sock::{SocketKind, Sockets};
 
+use super::intake::Source;
+
 /// Keeps a socket's descriptor open as long as the transport uses it, even if
 /// somebody closes the socket object meanwhile: its number must not go to
 /// another file under the transport's feet.
@@ -98,16 +100,19 @@ fn address_by_method(sock: &Obj, end: End) -> PyResult<Obj> {
     })
 }
 
-/// Whether a socket's family is IPv4 or IPv6.
-pub fn is_internet_socket(sock: &Obj) -> PyResult<bool> {
-    if let Some(kind) = Sockets::get().kind_of(sock)? {
-        return Ok(is_internet(kind.family));
-    }
-    let family = sock.attr_or_none(c"family")?;
-    if !family.is_int() {
-        return Ok(false);
-    }
-    family.to_i64().map(is_internet)
+/// What a short read of a stream socket says.
+pub fn stream_source(sock: &Obj) -> PyResult<Source> {
+    let family = if let Some(kind) = Sockets::get().kind_of(sock)? {
+        kind.family
+    } else {
+        let family = sock.attr_or_none(c"family")?;
+        if family.is_int() { family.to_i64()? } else { return Ok(Source::Socket) }
+    };
+    Ok(match family {
+        _ if is_internet(family) => Source::Tcp,
+        _ if family == i64::from(AddressFamily::UNIX.as_raw()) => Source::Unix,
+        _ => Source::Socket,
+    })
 }
 
 fn is_internet(family: i64) -> bool {

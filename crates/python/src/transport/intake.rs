@@ -13,6 +13,7 @@
 //! transport asks to be called again as long as more may be there.
 
 use std::cell::Cell;
+use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
@@ -20,7 +21,7 @@ use batuta_engine::driver::Readiness;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recv, recvmsg};
 
 use crate::event_loop::NativeLoop;
 use crate::ffi::buffer::bytes_filled;
@@ -51,8 +52,10 @@ pub enum Reading {
 pub enum Source {
     /// A TCP socket: a short read has emptied it.
     Tcp,
-    /// Another stream socket: messages with ancillary data (descriptors, say)
-    /// keep their boundaries, so the socket is asked what is left.
+    /// A Unix socket: messages with ancillary data (descriptors, say) keep their
+    /// boundaries. A read says if it has come upon such; then the socket is asked what is left.
+    Unix,
+    /// Another stream socket, which is always asked what is left.
     Socket,
     /// A pipe: a short read has emptied it, unless its writer sends packets.
     Pipe,
@@ -68,13 +71,37 @@ fn can_read(fd: BorrowedFd<'_>) -> bool {
     !matches!(poll(&mut asked, Some(&now)), Ok(0))
 }
 
+/// How much a read has brought.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    bytes: usize,
+    /// The kernel knows that no boundary has ended it.
+    whole: bool,
+}
+
+impl Count {
+    fn of(bytes: usize) -> Self {
+        Self { bytes, whole: false }
+    }
+}
+
 impl Source {
-    fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<usize, Errno> {
+    fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<Count, Errno> {
         match self {
             Self::Tcp | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| count)
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| Count::of(count))
             }
-            Self::Pipe | Self::Other => read(fd, place),
+            Self::Unix => {
+                // There is no room for ancillary data, so that it is dropped, as by `recv()`; but
+                // one is told of it. That costs half of asking what is left.
+                let mut ancillary = RecvAncillaryBuffer::new(&mut []);
+                let place = &mut [IoSliceMut::new(place)];
+                recvmsg(fd, place, &mut ancillary, RecvFlags::DONTWAIT).map(|received| Count {
+                    bytes: received.bytes,
+                    whole: !received.flags.contains(ReturnFlags::CTRUNC),
+                })
+            }
+            Self::Pipe | Self::Other => read(fd, place).map(Count::of),
         }
     }
 
@@ -82,21 +109,22 @@ impl Source {
         self,
         fd: BorrowedFd<'_>,
         place: &mut [MaybeUninit<u8>],
-    ) -> Result<usize, Errno> {
+    ) -> Result<Count, Errno> {
         match self {
-            Self::Tcp | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| count)
+            Self::Tcp | Self::Unix | Self::Socket => {
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| Count::of(count))
             }
-            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| filled.len()),
+            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| Count::of(filled.len())),
         }
     }
 
-    fn read_behind(self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<usize, Errno> {
+    fn read_behind(self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<Count, Errno> {
         match self {
-            Self::Tcp | Self::Socket => {
-                recv(fd, spare_capacity(data), RecvFlags::DONTWAIT).map(|(count, _)| count)
+            Self::Tcp | Self::Unix | Self::Socket => {
+                let received = recv(fd, spare_capacity(data), RecvFlags::DONTWAIT);
+                received.map(|(count, _)| Count::of(count))
             }
-            Self::Pipe | Self::Other => read(fd, spare_capacity(data)),
+            Self::Pipe | Self::Other => read(fd, spare_capacity(data)).map(Count::of),
         }
     }
 }
@@ -160,19 +188,22 @@ impl Intake {
     fn classify(
         &self,
         fd: BorrowedFd<'_>,
-        result: Result<usize, Errno>,
+        result: Result<Count, Errno>,
         room: usize,
     ) -> Result<usize, NoData> {
         match result {
-            Ok(0) => {
+            Ok(Count { bytes: 0, .. }) => {
                 self.readable.set(false);
                 Err(NoData::Eof)
             }
-            Ok(count) => {
+            Ok(Count { bytes: count, whole }) => {
                 let emptied = count < room
                     && match self.source {
                         Source::Tcp => true,
-                        Source::Socket | Source::Pipe => matches!(ioctl_fionread(fd), Ok(0)),
+                        Source::Unix if whole => true,
+                        Source::Unix | Source::Socket | Source::Pipe => {
+                            matches!(ioctl_fionread(fd), Ok(0))
+                        }
                         Source::Other => !can_read(fd),
                     };
                 // After a read that has emptied it, the next byte makes an edge.

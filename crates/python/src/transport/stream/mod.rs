@@ -33,9 +33,9 @@ use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::extra::Extra;
 use super::face;
-use super::file::{End, address_of, describe_socket, hold_socket, is_internet_socket, set_nodelay};
+use super::file::{End, address_of, describe_socket, hold_socket, set_nodelay, stream_source};
 use super::flow;
-use super::intake::{self, Intake, MAX_READ, Reader, Reading, Source};
+use super::intake::{self, Intake, MAX_READ, Reader, Reading};
 use super::tls::NativeSSLProtocol;
 use super::write_buffer::WriteBuffer;
 use hold::Cork;
@@ -128,7 +128,7 @@ impl StreamTransport {
                 Extra::of_connection(sock, near, far)
             }
         };
-        let source = if is_internet_socket(sock)? { Source::Tcp } else { Source::Socket };
+        let source = stream_source(sock)?;
         let transport = Py::new(Self {
             endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
             intake: Intake::new(source),
