@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -138,14 +139,22 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def list_rows() -> int:
+    try:
+        for row in ROWS.values():
+            print(f"{row.name:28} {row.group:22} {row.tier.name.lower():6} {row.about}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when stock and Batuta ran on every row; a rival that fails is reported, no more."""
     parse = parser()
     options = parse.parse_args(arguments)
     if options.list:
-        for row in ROWS.values():
-            print(f"{row.name:28} {row.group:22} {row.tier.name.lower():6} {row.about}")
-        return 0
+        return list_rows()
     tier = Tier.ALL if options.all else Tier.QUICK if options.quick else Tier.USUAL
     try:
         rows = select(options.only, max(tier, Tier.USUAL) if options.only else tier)

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
@@ -357,3 +358,16 @@ def test_settings_hold_server_and_load_apart_where_there_are_two_cores() -> None
     else:
         assert settings.server_cores == settings.all_cores
     assert isinstance(settings, Settings)
+
+
+def test_a_reader_of_the_list_may_leave_early() -> None:
+    child = subprocess.run(
+        f"{shlex.quote(sys.executable)} -m benches --list | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).resolve().parent.parent,
+    )
+    assert child.stdout.startswith("call_soon ")
+    assert child.stderr == ""
