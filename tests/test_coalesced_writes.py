@@ -76,6 +76,7 @@ def test_the_lines_of_a_turn_leave_at_its_end(run: Run) -> None:
 
 ASKING: dict[str, Callable[[Any], Any]] = {
     "get_write_buffer_size": lambda transport: transport.get_write_buffer_size(),
+    "is_closing": lambda transport: transport.is_closing(),
     "get_extra_info": lambda transport: transport.get_extra_info("socket"),
     "set_write_buffer_limits": lambda transport: transport.set_write_buffer_limits(high=0),
     "write_eof": lambda transport: transport.write_eof(),
@@ -162,16 +163,19 @@ def test_a_long_turn_keeps_nobody_waiting(run: Run) -> None:
     run(main)
 
 
-def test_a_peer_that_is_gone_is_noticed_at_the_end_of_the_turn(run: Run) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_peer_that_is_gone_is_noticed_when_asked_for_or_at_the_end_of_the_turn(
+    run: Run, asked: bool
+) -> None:
     async def main() -> None:
         async with connected("unix", Recorder) as (transport, protocol, peer):
             transport.pause_reading()
             peer.close()
             transport.write(b"nobody")
-            assert not transport.is_closing()
-            await turns(1)
+            if asked:
+                assert transport.is_closing()
+            await turns(2)
             assert transport.is_closing()
-            await turns(1)
             assert isinstance(protocol.reason, BrokenPipeError)
 
     run(main)

@@ -16,6 +16,7 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::names::Name;
 use crate::ffi::native::{InitFn, TypeCell};
 use crate::ffi::{Args, Held, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::transport::StreamTransport;
 
 use super::lookups::{Lookups, own_names};
 use super::protocol::{NativeStreamReaderProtocol, Room, connection_lost};
@@ -226,7 +227,11 @@ impl Routine for Drain {
         {
             return Err(Raised::thrown(&exception, None, None));
         }
-        if writer.ask(&own_names().is_closing)?.is_true()? {
+        let closing = match StreamTransport::known_to_close(&writer.transport.get_or_none()) {
+            Some(closing) => closing,
+            None => writer.ask(&own_names().is_closing)?.is_true()?,
+        };
+        if closing {
             self.wait.set(Wait::Turn);
             return Ok(Step::Pass);
         }

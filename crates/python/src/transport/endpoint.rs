@@ -295,6 +295,11 @@ pub trait Transport: NativeType {
     fn send_held_back(_this: &Py<Self>) -> PyResult<()> {
         Ok(())
     }
+    /// Sends what is held back for the end of the turn: before anybody is told whether the
+    /// connection is still there.
+    fn send_held_for_turn(_this: &Py<Self>) -> PyResult<()> {
+        Ok(())
+    }
     /// Drops the bytes that wait to be sent.
     fn discard(&self);
     /// Whether an exception that ends the transport is the peer's doing, so that

@@ -12,7 +12,10 @@ pub fn methods<T: Transport>() -> Methods<T> {
         .noargs(
             c"is_closing",
             c"Return True if the transport is closing or closed.",
-            |this: &Py<T>| Ok(this.endpoint().is_closing()),
+            |this: &Py<T>| {
+                T::send_held_for_turn(this)?;
+                Ok(this.endpoint().is_closing())
+            },
         )
         .noargs(c"abort", c"Close at once: what waits to be sent is lost.", |this: &Py<T>| {
             this.force_close(&Obj::none())

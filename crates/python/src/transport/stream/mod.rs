@@ -237,6 +237,16 @@ impl Py<StreamTransport> {
     }
 }
 
+impl StreamTransport {
+    /// Whether a transport that nobody has changed is closing, as far as is known; what is held
+    /// back stays so. Nothing of another transport.
+    #[inline]
+    pub fn known_to_close(transport: &Obj) -> Option<bool> {
+        let native = Py::<Self>::from_exact(transport).filter(|native| !native.has_attributes())?;
+        Some(native.endpoint.is_closing())
+    }
+}
+
 impl Transport for StreamTransport {
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -252,6 +262,10 @@ impl Transport for StreamTransport {
 
     fn send_held_back(this: &Py<Self>) -> PyResult<()> {
         this.uncork()
+    }
+
+    fn send_held_for_turn(this: &Py<Self>) -> PyResult<()> {
+        if this.cork.get() == Cork::Turn { this.uncork() } else { Ok(()) }
     }
 
     fn discard(&self) {
