@@ -32,7 +32,7 @@ pub fn sock_connect(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Ob
     let bound = args.bind("sock_connect", 0, [&Lookups::get().names.sock, names])?;
     if let [Some(sock), Some(address)] = bound
         && may_be_native(event_loop)?
-        && target_of(sock, address)?.is_some()
+        && leads_somewhere(sock, address)?
         && Sockets::get().is_nonblocking(sock)?
     {
         return Coroutine::make(SockConnect {
@@ -43,6 +43,19 @@ pub fn sock_connect(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<Ob
         });
     }
     args.forward(&Lookups::get().sock_connect, event_loop.as_obj())
+}
+
+/// Whether it is known where the address leads. What is wrong with one is said when the coroutine
+/// runs, by asyncio's own.
+fn leads_somewhere(sock: &Obj, address: &Obj) -> PyResult<bool> {
+    match target_of(sock, address) {
+        Ok(target) => Ok(target.is_some()),
+        Err(raised) if raised.escapes() => Err(raised),
+        Err(raised) => {
+            raised.clear();
+            Ok(false)
+        }
+    }
 }
 
 /// Where the address leads, if the socket is a plain one and nothing has to be looked up.

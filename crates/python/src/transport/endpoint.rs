@@ -66,6 +66,9 @@ pub struct Endpoint {
     pub(super) token: Cell<Option<Token>>,
     /// Whether edges tell of room to write, too: not before something waits for it.
     pub(super) room_watched: Cell<bool>,
+    /// The descriptor is with somebody else (sendfile), who has it registered: not a
+    /// transport's business until it is given back.
+    pub(super) lent: Cell<bool>,
     pub(super) phase: Cell<Phase>,
     pub(super) lost_writes: Cell<u32>,
     /// Water marks.
@@ -94,6 +97,7 @@ impl Endpoint {
             fd: Cell::new(fd),
             token: Cell::new(None),
             room_watched: Cell::new(false),
+            lent: Cell::new(false),
             phase: Cell::new(Phase::Open),
             lost_writes: Cell::new(0),
             flow: Flow::default(),

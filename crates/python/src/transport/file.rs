@@ -102,17 +102,26 @@ fn address_by_method(sock: &Obj, end: End) -> PyResult<Obj> {
 
 /// What a short read of a stream socket says.
 pub fn stream_source(sock: &Obj) -> PyResult<Source> {
-    let family = if let Some(kind) = Sockets::get().kind_of(sock)? {
-        kind.family
+    let (family, protocol) = if let Some(kind) = Sockets::get().kind_of(sock)? {
+        (kind.family, kind.protocol)
     } else {
-        let family = sock.attr_or_none(c"family")?;
-        if family.is_int() { family.to_i64()? } else { return Ok(Source::Socket) }
+        let [family, protocol] = [sock.attr_or_none(c"family")?, sock.attr_or_none(c"proto")?];
+        if !family.is_int() || !protocol.is_int() {
+            return Ok(Source::Socket);
+        }
+        (family.to_i64()?, protocol.to_i64()?)
     };
     Ok(match family {
-        _ if is_internet(family) => Source::Tcp,
+        // (Others, such as SCTP, keep the boundaries of messages.)
+        _ if is_internet(family) && is_tcp(protocol) => Source::Tcp,
         _ if family == i64::from(AddressFamily::UNIX.as_raw()) => Source::Unix,
         _ => Source::Socket,
     })
+}
+
+/// Whether an internet socket for streams is TCP's: that is also what no protocol means.
+fn is_tcp(protocol: i64) -> bool {
+    [0, i64::from(ipproto::TCP.as_raw().get())].contains(&protocol)
 }
 
 fn is_internet(family: i64) -> bool {
@@ -128,8 +137,7 @@ pub fn set_nodelay(sock: &Obj, fd: BorrowedFd<'_>) -> PyResult<()> {
     let Some(SocketKind { family, kind, protocol }) = Sockets::get().kind_of(sock)? else {
         return Asyncio::get().set_nodelay.call1(sock).map(drop);
     };
-    let tcp = is_internet(family)
-        && kind == i64::from(SocketType::STREAM.as_raw())
-        && [0, i64::from(ipproto::TCP.as_raw().get())].contains(&protocol);
+    let tcp =
+        is_internet(family) && kind == i64::from(SocketType::STREAM.as_raw()) && is_tcp(protocol);
     if tcp { set_tcp_nodelay(fd, true).map_err(Raised::os_error) } else { Ok(()) }
 }

@@ -40,7 +40,8 @@ impl<T: Transport> Py<T> {
     /// Gives the descriptor to the loop's driver, once.
     pub fn register(&self) -> PyResult<()> {
         let endpoint = self.endpoint();
-        if endpoint.token.get().is_some() || endpoint.phase() == Phase::Closed {
+        let elsewhere = endpoint.lent.get() || endpoint.phase() == Phase::Closed;
+        if endpoint.token.get().is_some() || elsewhere {
             return Ok(());
         }
         if let Some(event_loop) = endpoint.event_loop() {

@@ -1,8 +1,8 @@
-//! The accept path of plain servers.
+//! The accept path of servers.
 //!
 //! Role: takes the connections that wait at a listening socket and gives each its
-//! protocol and transport, without a task or a future. (A TLS connection has a
-//! handshake to wait for: asyncio's own coroutine does that.)
+//! protocol and transport, without a task or a future; with TLS, nobody waits for
+//! the handshake either.
 //!
 //! The listening socket is watched level-triggered, as `add_reader` does it, so
 //! several processes may share it and connections may be left for the next turn.

@@ -227,9 +227,11 @@ impl Py<StreamTransport> {
     /// `reclaim` ends that.
     fn lend(&self) {
         self.unregister();
+        self.endpoint.lent.set(true);
     }
 
     fn reclaim(&self) -> PyResult<()> {
+        self.endpoint.lent.set(false);
         if self.endpoint.phase() < Phase::Closed {
             self.register()?;
         }
@@ -238,6 +240,11 @@ impl Py<StreamTransport> {
 }
 
 impl StreamTransport {
+    /// Whether what is written is dropped, because the connection has ended.
+    pub fn is_lost(&self) -> bool {
+        self.endpoint.phase() >= Phase::Lost
+    }
+
     /// Whether a transport that nobody has changed is closing, as far as is known; what is held
     /// back stays so. Nothing of another transport.
     #[inline]

@@ -199,6 +199,8 @@ impl Py<StreamTransport> {
         if self.empty_waiter.is_some() {
             return Err(Raised::runtime_error("Empty waiter is already set"));
         }
+        // What is held back leaves now: nobody would tell the waiter of it later.
+        self.uncork()?;
         let Some(event_loop) = self.endpoint.event_loop() else {
             return Err(Raised::connection_error("Connection is closed by peer"));
         };

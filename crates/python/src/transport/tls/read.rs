@@ -137,12 +137,12 @@ impl Py<NativeSSLProtocol> {
         Ok(self.has_drained(self.read_buffer_size()?))
     }
 
-    /// One record at most, into `place`, which has `room`.
+    /// One record at most, into `place`, which has `room`: not more, or as much as `most` says.
     #[inline]
-    fn decrypt(&self, place: &Obj, room: usize) -> PyResult<Read> {
+    fn decrypt(&self, place: &Obj, room: usize, most: &Obj) -> PyResult<Read> {
         let lookups = Lookups::get();
         let result = if let Some(socket) = self.ssl_socket.get() {
-            lookups.decrypt.call3(&socket, &lookups.whole, place)
+            lookups.decrypt.call3(&socket, most, place)
         } else {
             let object = self.as_obj().getattr(&own_names()._sslobj)?;
             object.call_method2(&own_names().read, &Obj::size(room)?, place)
@@ -171,7 +171,8 @@ impl Py<NativeSSLProtocol> {
         self.broken_off.set(false);
         loop {
             let room = size - filled;
-            match self.decrypt(window.showing(filled, size), room)? {
+            let whole = &Lookups::get().whole;
+            match self.decrypt(window.showing(filled, size), room, whole)? {
                 Read::Data(count) => {
                     filled += count.min(room);
                     likely_taken += count + OVERHEAD;
@@ -191,42 +192,55 @@ impl Py<NativeSSLProtocol> {
         }
     }
 
-    /// Hands over all there is, as `bytes` or into the buffer of a native reader.
+    /// Hands over all there is, once, as `bytes` or into the buffer of a native reader.
     fn read_copied(&self) -> PyResult<()> {
-        while self.state.get().reads() && !self.app_reading_paused.get() {
-            let waiting = self.read_buffer_size()?;
-            if self.has_drained(waiting) {
-                return Ok(());
-            }
-            let (Some(event_loop), Some(protocol)) = (self.native_loop(), self.app_protocol.get())
-            else {
-                return Ok(());
-            };
-            let plain = &event_loop.tls.plain;
-            let end = if let Some(reader) = self.fed_reader(&protocol)? {
-                let (filled, end) = plain.with(MAX_SIZE, |window| {
-                    let (filled, end) = self.fill(window, MAX_SIZE, waiting)?;
-                    window.look(filled, |data| reader.append(data))?;
-                    Ok((filled, end))
-                })?;
-                if filled > 0 {
-                    reader.fed()?;
-                }
-                end
-            } else {
-                let (data, end) = plain.with(MAX_SIZE, |window| self.decrypted(window, waiting))?;
-                if let Some(data) = data {
-                    protocol.call_method1(&names().data_received, &data)?;
-                }
-                end
-            };
-            match end {
-                End::Full => {}
-                End::Drained => return Ok(()),
-                End::Farewell => return self.farewell(),
-            }
+        let waiting = self.read_buffer_size()?;
+        if self.has_drained(waiting) {
+            return Ok(());
         }
-        Ok(())
+        let (Some(event_loop), Some(protocol)) = (self.native_loop(), self.app_protocol.get())
+        else {
+            return Ok(());
+        };
+        let plain = &event_loop.tls.plain;
+        let end = if let Some(reader) = self.fed_reader(&protocol)? {
+            let mut all = 0;
+            let end = plain.with(MAX_SIZE, |window| {
+                self.fill_again_and_again(window, waiting, |data| {
+                    all += data.len();
+                    reader.append(data)
+                })
+            })?;
+            if all > 0 {
+                reader.fed()?;
+            }
+            end
+        } else {
+            let (data, end) = plain.with(MAX_SIZE, |window| self.decrypted(window, waiting))?;
+            if let Some(data) = data {
+                protocol.call_method1(&names().data_received, &data)?;
+            }
+            end
+        };
+        if end == End::Farewell { self.farewell() } else { Ok(()) }
+    }
+
+    /// Fills a window as often as there is more than it holds; each time `take` takes what is in
+    /// it. No code of the program runs in between.
+    fn fill_again_and_again(
+        &self,
+        window: &Window,
+        mut waiting: usize,
+        mut take: impl FnMut(&[u8]) -> PyResult<()>,
+    ) -> PyResult<End> {
+        loop {
+            let (filled, end) = self.fill(window, MAX_SIZE, waiting)?;
+            window.look(filled, &mut take)?;
+            if end != End::Full {
+                return Ok(end);
+            }
+            waiting = self.read_buffer_size()?;
+        }
     }
 
     /// What the `waiting` received bytes say, as `bytes`.
@@ -236,7 +250,7 @@ impl Py<NativeSSLProtocol> {
     #[inline]
     fn decrypted(&self, window: &Window, waiting: usize) -> PyResult<(Option<Obj>, End)> {
         let fits = STRAIGHT.contains(&waiting) && !self.broken_off.get();
-        if fits && self.ssl_socket.is_some() && !self.cut_short.get() {
+        let (data, end) = if fits && self.ssl_socket.is_some() && !self.cut_short.get() {
             let mut end = End::Drained;
             let filled = bytes_filled(waiting, |place| {
                 let (filled, why) =
@@ -244,12 +258,21 @@ impl Py<NativeSSLProtocol> {
                 end = why;
                 Ok(filled)
             })?;
-            let data = filled?;
+            (filled?, end)
+        } else {
+            let (filled, end) = self.fill(window, MAX_SIZE, waiting)?;
+            (window.look(filled, Obj::bytes)?, end)
+        };
+        if end != End::Full {
             return Ok(((data.len()? > 0).then_some(data), end));
         }
-        let (filled, end) = self.fill(window, MAX_SIZE, waiting)?;
-        let data = (filled > 0).then(|| window.look(filled, Obj::bytes)).transpose()?;
-        Ok((data, end))
+        let mut all = data.bytes_content().to_vec();
+        let waiting = self.read_buffer_size()?;
+        let end = self.fill_again_and_again(window, waiting, |data| {
+            all.extend_from_slice(data);
+            Ok(())
+        })?;
+        Ok((Some(Obj::bytes(&all)?), end))
     }
 
     /// The reader of the program's protocol, if data may go straight there.
@@ -276,7 +299,8 @@ impl Py<NativeSSLProtocol> {
         let (mut filled, mut farewell) = (0, false);
         let mut rest = buffer;
         loop {
-            match self.decrypt(&rest, room - filled)? {
+            // (Its items may be larger than a byte.)
+            match self.decrypt(&rest, room - filled, &Obj::size(room - filled)?)? {
                 Read::Data(count) => filled += count.min(room - filled),
                 Read::Again => break,
                 Read::Farewell => {

@@ -99,6 +99,8 @@ impl Py<NativeSSLProtocol> {
     /// ever had, and what is copied is still in the processor's caches.
     fn write_in_pieces(&self, data: &Obj, size: usize) -> PyResult<()> {
         let view = data.memoryview()?;
+        // As it was when the write began: all of one write is sent, or waits.
+        let paused = self.ssl_writing_paused.get();
         let mut start = 0;
         while start < size {
             let piece = view.slice(start, (start + PIECE).min(size))?;
@@ -109,13 +111,20 @@ impl Py<NativeSSLProtocol> {
                 self.wait_with(data, start)?;
                 break;
             }
-            if !self.ssl_writing_paused.get()
-                && let Some(outgoing) = self.outgoing.get()
-            {
+            if !paused && let Some(outgoing) = self.outgoing.get() {
                 self.send_encrypted(&outgoing)?;
+                if self.is_lost_below() {
+                    return Ok(());
+                }
             }
         }
         self.process_outgoing()
+    }
+
+    /// Whether the transport below is known to drop what is written.
+    fn is_lost_below(&self) -> bool {
+        let transport = self.transport.get_or_none();
+        Py::<StreamTransport>::from_exact(&transport).is_some_and(|native| native.is_lost())
     }
 
     fn write_now(&self, data: &Obj, size: usize) -> PyResult<()> {
