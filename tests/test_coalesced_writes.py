@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import batuta
@@ -264,3 +265,25 @@ def test_streams_with_many_requests_in_flight(run: Run) -> None:
 
     run(main)
     batuta.run(main(), accelerate=True)
+
+
+@pytest.mark.parametrize("asked", ["nothing", "get_write_buffer_size", "get_extra_info"])
+def test_a_file_is_sent_behind_what_waits(run: Run, asked: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"file")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with connected("tcp", Recorder) as (transport, _, peer):
+
+            async def answer() -> int:
+                transport.write(b"head ")
+                with path.open("rb") as file:
+                    return await loop.sendfile(transport, file)
+
+            answering = asyncio.ensure_future(answer())
+            loop.call_soon(ASKING.get(asked, str), transport)
+            assert await asyncio.wait_for(answering, 5) == 4
+            assert there(peer) == b"head file"
+
+    run(main)

@@ -187,6 +187,17 @@ def test_sock_connect_of_a_socket_that_is_closed_meanwhile(run: Run) -> None:
     run(main)
 
 
+def test_what_is_wrong_with_an_address_is_said_when_awaited(run: Run) -> None:
+    async def main() -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.setblocking(False)
+            connecting = asyncio.get_running_loop().sock_connect(sock, "\ud800")
+            with pytest.raises(UnicodeEncodeError):
+                await connecting
+
+    run(main)
+
+
 @pytest.mark.parametrize("address", [("127.0.0.1",), "nowhere", ("127.0.0.1", -1), None, ()])
 def test_sock_connect_to_what_is_no_address(run: Run, address: Any) -> None:
     def plain() -> Exception | None:

@@ -10,7 +10,7 @@ from typing import IO
 
 import pytest
 
-from contract.support import Recorder, both_kinds, connected, raw_pair, receive, turns
+from contract.support import Recorder, both_kinds, connected, raw_pair, receive, turns, until
 from loops import Run
 
 CONTENT = bytes(range(256)) * 4000
@@ -177,5 +177,47 @@ def test_ranges_that_make_no_sense_are_refused(
         near, peer = raw_pair("tcp")
         with near, peer, pytest.raises(ValueError):
             await loop.sock_sendfile(near, file, offset, count)
+
+    run(main)
+
+
+def test_reading_goes_on_after_a_file_was_sent(run: Run, file: IO[bytes]) -> None:
+    """Who resumes meanwhile does not take the descriptor from the file's way."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with connected("tcp", Recorder) as (transport, protocol, peer):
+            # More than the socket takes, so that it has to wait.
+            head = b"x" * 8_000_000
+            transport.write(head)
+            receiving = asyncio.ensure_future(receive(peer, len(head) + len(CONTENT)))
+            sending = asyncio.ensure_future(loop.sendfile(transport, file))
+            while not sending.done():
+                transport.pause_reading()
+                transport.resume_reading()
+                await asyncio.sleep(0)
+            assert await sending == len(CONTENT)
+            assert await receiving == head + CONTENT
+            peer.send(b"thanks")
+            await until(lambda: protocol.data == b"thanks")
+
+    run(main)
+
+
+def test_reading_is_resumed_while_the_peer_keeps_the_file_waiting(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(20_000_000))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with connected("tcp", Recorder) as (transport, _, peer):
+            with path.open("rb") as large:
+                sending = asyncio.ensure_future(loop.sendfile(transport, large))
+                await asyncio.sleep(0.05)
+                assert not sending.done()
+                transport.resume_reading()
+                await asyncio.sleep(0.05)
+                assert len(await receive(peer, 20_000_000)) == 20_000_000
+                assert await sending == 20_000_000
 
     run(main)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import ssl
 
 import pytest
 
-from contract.support import Recorder, until
+from contract.support import Recorder, reset, until
 from contract.tls_peer import Contexts, accepted, make_contexts
 from loops import Report, Run
 
@@ -197,3 +200,82 @@ def test_water_marks_may_be_large_or_no_integers(
             await until(lambda: protocol.data == b"also fine")
 
     run(main)
+
+
+class Sipping(Recorder):
+    """Pauses in each call, and goes on a moment later."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.transport.pause_reading()
+        asyncio.get_running_loop().call_later(0.01, self.transport.resume_reading)
+
+
+@pytest.mark.parametrize("farewell", [False, True])
+def test_what_has_come_before_the_end_is_all_delivered(
+    run: Run, tls: Contexts, farewell: bool
+) -> None:
+    async def main() -> None:
+        async with accepted(tls, Sipping) as (transport, protocol, peer):
+            transport.set_read_buffer_limits(high=4_000_000)
+            transport.pause_reading()
+            sent = PATTERN + PATTERN[:400_000]
+            peer.tls.write(sent)
+            sending = asyncio.ensure_future(peer.flush())
+            await asyncio.sleep(0.05)
+            if farewell:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    peer.tls.unwrap()
+            transport.resume_reading()
+            await sending
+            await peer.flush()
+            peer.sock.shutdown(socket.SHUT_WR)
+            await until(lambda: protocol.lost)
+            assert protocol.data == sent
+
+    run(main)
+
+
+def test_who_closes_in_a_call_is_not_called_inside_it(run: Run, tls: Contexts) -> None:
+    inside: list[int] = []
+
+    class Closing(Recorder):
+        depth = 0
+
+        def data_received(self, data: bytes) -> None:
+            self.depth += 1
+            inside.append(self.depth)
+            super().data_received(data)
+            self.transport.close()
+            self.depth -= 1
+
+    async def main() -> None:
+        async with accepted(tls, Closing) as (transport, protocol, peer):
+            transport.set_read_buffer_limits(high=4_000_000)
+            transport.pause_reading()
+            peer.tls.write(PATTERN)
+            sending = asyncio.ensure_future(peer.flush())
+            await asyncio.sleep(0.05)
+            transport.resume_reading()
+            await until(lambda: inside)
+            sending.cancel()
+            reset(peer.sock)
+            await until(lambda: protocol.lost)
+
+    run(main)
+    assert set(inside) == {1}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_large_write_on_a_broken_connection_is_one_write_too_late(
+    run: Run, tls: Contexts, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with accepted(tls, Recorder) as (transport, protocol, peer):
+            reset(peer.sock)
+            for _ in range(3):
+                transport.write(PATTERN)
+            await until(lambda: protocol.lost)
+
+    run(main)
+    assert caplog.messages.count("socket.send() raised exception.") == 0
