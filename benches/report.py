@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS
 from benches.figures import FIGURES, Figure
-from benches.runner import RowResult
+from benches.runner import RowResult, shortened
 from benches.stats import Summary, geometric_mean, times_better, within_noise
 
 FORMAT = 2
@@ -194,7 +194,7 @@ class Report:
             if result.skipped:
                 lines.append(f"- `{result.row.name}` was not measured: {result.skipped}")
             for loop, why in result.failures.items():
-                lines.append(f"- {loop} failed on `{result.row.name}`: {_shortened(why)}")
+                lines.append(f"- {loop} failed on `{result.row.name}`: {shortened(why)}")
             for loop, remarks in result.remarks().items():
                 lines += [f"- {loop} on `{result.row.name}`: {remark}" for remark in remarks]
             if disturbed := sum(one.disturbed for one in result.rounds):
@@ -288,12 +288,6 @@ def _against(figure: Figure, summaries: Summaries, subject: str, rivals: list[st
     if within_noise(ratio, pair.own, pair.other):
         text += " (within the noise)"
     return text
-
-
-def _shortened(why: str) -> str:
-    """Of a reason with a traceback: how it ended, and the error. The JSON has all of it."""
-    first, *rest = why.splitlines()
-    return f"{first.partition(':')[0]}: {rest[-1].strip()}" if rest else first
 
 
 def _line(cells: Sequence[str]) -> str:

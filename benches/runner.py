@@ -40,6 +40,12 @@ class Round:
         return any(sample.disturbed for sample in self.samples.values())
 
 
+def shortened(why: str) -> str:
+    """Of a reason with a traceback: how it ended, and the error."""
+    first, *rest = why.splitlines()
+    return f"{first.partition(':')[0]}: {rest[-1].strip()}" if rest else first
+
+
 @dataclass
 class RowResult:
     """All that is known of one row after the run."""
@@ -82,6 +88,9 @@ class RowResult:
                 found.setdefault(loop, set()).update(sample.remarks)
         return {loop: sorted(remarks) for loop, remarks in found.items() if remarks}
 
+    def short_failures(self) -> dict[str, str]:
+        return {loop: shortened(why) for loop, why in self.failures.items()}
+
     def to_json(self, rounds: bool = True) -> dict[str, Any]:
         loops = list(self.identities)
         taken = [
@@ -92,7 +101,7 @@ class RowResult:
             "group": self.row.group,
             "about": self.row.about,
             "skipped": self.skipped,
-            "failures": self.failures,
+            "failures": self.failures if rounds else self.short_failures(),
             "identities": self.identities,
             "disturbed_rounds_used": self.marked,
             "summary": {
