@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
 import socket
@@ -279,3 +280,40 @@ def test_a_large_write_on_a_broken_connection_is_one_write_too_late(
 
     run(main)
     assert caplog.messages.count("socket.send() raised exception.") == 0
+
+
+def test_one_large_write_goes_to_the_transport_below_as_a_whole(run: Run, tls: Contexts) -> None:
+    """Whatever ends the connection then, none of it waits where it could be dropped."""
+    sent = PATTERN * 12
+
+    async def main() -> None:
+        async with accepted(tls, Recorder) as (transport, protocol, peer):
+            transport.write(sent)
+            assert transport.get_write_buffer_size() == 0
+            assert "pause_writing" not in protocol.events
+            assert await peer.receive(len(sent)) == sent
+
+    run(main)
+
+
+def test_a_buffer_of_items_larger_than_a_byte(run: Run, tls: Contexts) -> None:
+    """asyncio reads as many bytes as it has items."""
+
+    class Wide(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.counts: list[int] = []
+            self.buffer = array.array("i", [0] * 300)
+
+        def get_buffer(self, sizehint: int) -> array.array[int]:
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.counts.append(nbytes)
+
+    async def main() -> None:
+        async with accepted(tls, Wide) as (_, protocol, peer):
+            await peer.send(bytes(1000))
+            await until(lambda: sum(protocol.counts) >= 1000)
+            assert protocol.counts == [300, 300, 300, 100]
+
+    run(main)
