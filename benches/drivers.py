@@ -97,12 +97,12 @@ class WorkDriver:
         allowed = max(SWITCHES_ALWAYS_ALLOWED, SWITCHES_PER_SECOND * seconds)
         switches = raw["involuntary_switches"]
         disturbed = None
-        # Where two threads take turns, they push each other off: no sign of disturbance.
-        if self._row.pinned and switches > allowed:
+        alone = self._row.pinned and not self._row.by_turns
+        if alone and switches > allowed:
             disturbed = f"{switches} involuntary context switches in {seconds:.2f} s"
         remarks = []
         elsewhere = raw["process_cpu_ns"] / raw["thread_cpu_ns"] - 1
-        if self._row.kind == "scheduling" and self._row.pinned and elsewhere > 0.2:
+        if self._row.kind == "scheduling" and alone and elsewhere > 0.2:
             remarks.append("also uses processor time in other threads, which is not counted here")
         return Sample(_figures(self._row, raw, count), raw, disturbed, tuple(remarks))
 

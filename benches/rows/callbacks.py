@@ -7,7 +7,7 @@ import threading
 import time
 from asyncio import AbstractEventLoop
 
-from benches.rows.row import SchedulingRow
+from benches.rows.row import SchedulingRow, Tier
 
 BATCH = 100
 TIMERS = 1000
@@ -160,6 +160,15 @@ ROWS = (
         "the sleeping loop woken by another thread",
         call_soon_threadsafe,
         5_000,
+        by_turns=True,
+    ),
+    SchedulingRow(
+        "call_soon_threadsafe_2cores",
+        "the same, the threads on any core",
+        call_soon_threadsafe,
+        5_000,
         pinned=False,
+        by_turns=True,
+        tier=Tier.ALL,
     ),
 )

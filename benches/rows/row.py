@@ -36,7 +36,9 @@ class SchedulingRow:
     unit: int = 1
     """The row does whole units: a count is rounded up to a multiple."""
     pinned: bool = True
-    """Whether the worker is held to one core (not where two threads work by turns)."""
+    """Whether the worker is held to one core."""
+    by_turns: bool = False
+    """Whether two threads work by turns, and so push each other off a core."""
     group: str = "scheduling"
     tier: Tier = Tier.USUAL
 

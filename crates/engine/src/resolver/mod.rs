@@ -46,7 +46,7 @@ impl Mailbox {
 
     /// The answers that have arrived, with the numbers of their queries.
     pub fn take(&self) -> Vec<(u64, Answer)> {
-        self.waker.drain();
+        self.waker.noticed();
         std::mem::take(&mut *locked(&self.answers))
     }
 

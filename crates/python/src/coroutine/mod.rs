@@ -102,6 +102,18 @@ enum Phase {
     Finished,
 }
 
+impl Phase {
+    /// As `inspect.getcoroutinestate` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Created => "CORO_CREATED",
+            Self::Running => "CORO_RUNNING",
+            Self::Waiting => "CORO_SUSPENDED",
+            Self::Finished => "CORO_CLOSED",
+        }
+    }
+}
+
 /// A routine as a Python object.
 #[derive(Debug)]
 pub struct Coroutine<R> {

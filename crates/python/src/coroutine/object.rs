@@ -108,6 +108,7 @@ impl<R: Routine> NativeType for Coroutine<R> {
             .get(c"cr_origin", |this: &Py<Self>| Ok(this.origin.get()))
             .get(c"cr_running", |this: &Py<Self>| Ok(this.phase.get() == Phase::Running))
             .get(c"cr_suspended", |this: &Py<Self>| Ok(this.phase.get() == Phase::Waiting))
+            .get(c"cr_state", |this: &Py<Self>| Obj::str(this.phase.get().name()))
     }
 }
 

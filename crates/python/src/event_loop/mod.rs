@@ -149,25 +149,25 @@ impl NativeLoop {
             resolving: Resolving::default(),
             answered: Cell::new(false),
         };
-        event_loop.adopt(&io, io.waker_fd(), Owner::Waker)?;
-        event_loop.adopt(&io, io.signal_fd(), Owner::Signals)?;
+        event_loop.adopt(&io, io.waker_fd(), Owner::Waker, Trigger::Edge)?;
+        event_loop.adopt(&io, io.signal_fd(), Owner::Signals, Trigger::Level)?;
         *event_loop.io.borrow_mut() = Some(Rc::new(io));
         Ok(event_loop)
     }
 
     /// Registers a descriptor of the loop's own.
-    fn adopt(&self, io: &Io, fd: i32, owner: Owner) -> PyResult<()> {
+    fn adopt(&self, io: &Io, fd: RawFd, owner: Owner, trigger: Trigger) -> PyResult<()> {
         if let Some((token, _)) = self.registry.borrow_mut().insert(fd, owner) {
             let read = Interest { read: true, write: false };
-            io.driver.add(token, read, Trigger::Level).map_err(Raised::os_error)?;
+            io.driver.add(token, read, trigger).map_err(Raised::os_error)?;
         }
         Ok(())
     }
 
-    /// Watches a descriptor of the loop's own for reading.
-    pub fn watch_own(&self, fd: RawFd, owner: Owner) -> PyResult<()> {
+    /// Watches a waker of the loop's own.
+    pub fn watch_waker(&self, fd: RawFd, owner: Owner) -> PyResult<()> {
         let io = self.io()?;
-        self.adopt(&io, fd, owner)
+        self.adopt(&io, fd, owner, Trigger::Edge)
     }
 
     /// What the loop has of the system; `RuntimeError` after `close()`.

@@ -194,7 +194,7 @@ impl Py<NativeLoop> {
                     self.push(Ready::Io(event.into()));
                 }
             }
-            Some(Owner::Waker) => io.waker.drain(),
+            Some(Owner::Waker) => io.waker.noticed(),
             Some(Owner::Signals) => self.signalled.set(true),
             Some(Owner::Answers) => self.answered.set(true),
         }

@@ -278,6 +278,17 @@ impl Obj {
             }
         }
     }
+
+    /// The type's name as `PyType_GetFullyQualifiedName` has it: with the module, but for those of
+    /// `builtins` and `__main__`.
+    pub fn full_type_name(&self) -> PyResult<String> {
+        let class = self.class();
+        let qualname = class.attr(c"__qualname__")?.to_string_lossy()?;
+        Ok(match class.attr(c"__module__")?.to_string_lossy()?.as_str() {
+            "builtins" | "__main__" => qualname,
+            module => format!("{module}.{qualname}"),
+        })
+    }
 }
 
 /// The version of a type, if it has one.

@@ -113,7 +113,7 @@ fn mailbox(event_loop: &Py<NativeLoop>) -> PyResult<Arc<Mailbox>> {
         return Ok(mailbox.clone());
     }
     let mailbox = Arc::new(Mailbox::new().map_err(Raised::os_error)?);
-    event_loop.watch_own(mailbox.as_fd().as_raw_fd(), Owner::Answers)?;
+    event_loop.watch_waker(mailbox.as_fd().as_raw_fd(), Owner::Answers)?;
     event_loop.resolving.mailbox.replace(Some(mailbox.clone()));
     Ok(mailbox)
 }

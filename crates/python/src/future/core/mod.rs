@@ -71,7 +71,8 @@ impl FutureCore {
     /// `Future.__init__`.
     pub fn init(&self, this: &Obj, event_loop: Option<&Obj>) -> PyResult<()> {
         if self.is_alive() && Asyncio::get().checks_init {
-            let class = this.type_name();
+            // Batuta's own classes go by the names of those that they stand for.
+            let class = this.full_type_name()?.replace("batuta._batuta.", "_asyncio.");
             return Err(Raised::runtime_error(&format!("{class} object is already initialized")));
         }
         self.clear();
