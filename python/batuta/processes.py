@@ -97,13 +97,18 @@ def _chosen_watcher() -> Any:
     3.13), if it is not the kind that asyncio chooses by itself."""
     if not hasattr(events, "get_child_watcher"):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            watcher = events.get_child_watcher()
-        except NotImplementedError:
-            return None
-    own = (_stock.ThreadedChildWatcher, _stock.PidfdChildWatcher)
+    policy: Any = events.get_event_loop_policy()
+    if type(policy).get_child_watcher is _stock._UnixDefaultEventLoopPolicy.get_child_watcher:
+        # Without its warnings, and without making one that nobody uses.
+        watcher = policy._watcher
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                watcher = policy.get_child_watcher()
+            except NotImplementedError:
+                return None
+    own = (type(None), _stock.ThreadedChildWatcher, _stock.PidfdChildWatcher)
     return None if type(watcher) in own else watcher
 
 
