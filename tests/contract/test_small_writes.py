@@ -142,24 +142,13 @@ def test_a_large_write_comes_behind_a_small_one(either: Run) -> None:
 
 
 @both_kinds
-def test_close_comes_behind_what_was_written(either: Run, kind: str) -> None:
+@pytest.mark.parametrize("end", ["close", "write_eof"])
+def test_the_end_comes_behind_what_was_written(either: Run, kind: str, end: str) -> None:
     async def main() -> None:
         async with connected(kind, Recorder) as (transport, _, peer):
             transport.write(b"one ")
             transport.write(b"two")
-            transport.close()
-            assert await receive_all(peer) == b"one two"
-
-    either(main)
-
-
-@both_kinds
-def test_the_end_of_file_comes_behind_what_was_written(either: Run, kind: str) -> None:
-    async def main() -> None:
-        async with connected(kind, Recorder) as (transport, _, peer):
-            transport.write(b"one ")
-            transport.write(b"two")
-            transport.write_eof()
+            getattr(transport, end)()
             assert await receive_all(peer) == b"one two"
 
     either(main)

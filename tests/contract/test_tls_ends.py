@@ -116,9 +116,7 @@ def test_all_that_waits_is_sent_before_the_farewell(run: Run, tls: Contexts) -> 
                 transport.write(b"w" * 100_000)
             transport.close()
             assert await peer.receive(4_000_000) == b"w" * 4_000_000
-            await until(lambda: [peer.read(), peer.farewell][1])
-            peer.tls.unwrap()
-            await peer.flush()
+            await peer.bid_farewell()
             await until(lambda: protocol.lost)
             assert protocol.reason is None
 
@@ -210,9 +208,7 @@ def test_the_protocol_closes_in_the_call(run: Run, tls: Contexts) -> None:
         async with accepted(tls, Curt) as (_, protocol, peer):
             await peer.send(b"?")
             assert await peer.receive(2) == b"no"
-            await until(lambda: [peer.read(), peer.farewell][1])
-            peer.tls.unwrap()
-            await peer.flush()
+            await peer.bid_farewell()
             await until(lambda: protocol.lost)
             assert protocol.reason is None
 

@@ -23,19 +23,22 @@ def tls() -> Contexts:
     return make_contexts()
 
 
+def begun(tls: Contexts, protocol: Recorder) -> tuple[asyncio.Future[Any], socket.socket]:
+    """A client's handshake that has begun, and the far end of its connection."""
+    near, far = raw_pair("tcp")
+    made = asyncio.get_running_loop().create_connection(
+        lambda: protocol, sock=near, ssl=tls.client, server_hostname="localhost"
+    )
+    return asyncio.ensure_future(made), far
+
+
 @pytest.mark.parametrize(
     "garbage", [b"\x16\x03\x01\x00\x05abcde", b"HTTP/1.1 400\r\n\r\n", b"\0" * 9]
 )
 def test_garbage_instead_of_a_handshake(run: Run, tls: Contexts, garbage: bytes) -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = raw_pair("tcp")
         protocol = Recorder()
-        made = asyncio.ensure_future(
-            loop.create_connection(
-                lambda: protocol, sock=near, ssl=tls.client, server_hostname="localhost"
-            )
-        )
+        made, far = begun(tls, protocol)
         await asyncio.sleep(0.01)
         far.send(garbage)
         with pytest.raises(ssl.SSLError):
@@ -49,14 +52,8 @@ def test_garbage_instead_of_a_handshake(run: Run, tls: Contexts, garbage: bytes)
 
 def test_the_end_of_the_socket_during_the_handshake(run: Run, tls: Contexts) -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = raw_pair("tcp")
         protocol = Recorder()
-        made = asyncio.ensure_future(
-            loop.create_connection(
-                lambda: protocol, sock=near, ssl=tls.client, server_hostname="localhost"
-            )
-        )
+        made, far = begun(tls, protocol)
         await asyncio.sleep(0.01)
         assert far.recv(1 << 16)
         far.close()
@@ -91,14 +88,8 @@ def test_a_server_gives_up_a_client_that_does_not_shake_hands(run: Run, tls: Con
 
 def test_a_cancelled_handshake_closes_the_socket(run: Run, tls: Contexts) -> None:
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        near, far = raw_pair("tcp")
         protocol = Recorder()
-        made = asyncio.ensure_future(
-            loop.create_connection(
-                lambda: protocol, sock=near, ssl=tls.client, server_hostname="localhost"
-            )
-        )
+        made, far = begun(tls, protocol)
         await asyncio.sleep(0.01)
         made.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -123,6 +123,17 @@ class Peer:
         del self.data[:count]
         return data
 
+    async def bid_farewell(self) -> None:
+        """Answer the farewell of the other side, once it has come."""
+
+        def bidden() -> bool:
+            self.read()
+            return self.farewell
+
+        await until(bidden, "the farewell")
+        self.tls.unwrap()
+        await self.flush()
+
     async def gone(self) -> None:
         """Wait until the other side has closed its socket."""
 
