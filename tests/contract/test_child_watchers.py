@@ -21,18 +21,19 @@ Watcher: Any = getattr(asyncio, "ThreadedChildWatcher", object)
 Policy: Any = getattr(asyncio, "DefaultEventLoopPolicy", object)
 
 
-class Counted(Watcher):  # type: ignore[misc]
-    """Notes whose ends it was asked to watch."""
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
 
-    def __init__(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+    class Counted(Watcher):  # type: ignore[misc]
+        """Notes whose ends it was asked to watch."""
+
+        def __init__(self) -> None:
             super().__init__()
-        self.watched: list[int] = []
+            self.watched: list[int] = []
 
-    def add_child_handler(self, pid: int, callback: Any, *args: Any) -> None:
-        self.watched.append(pid)
-        super().add_child_handler(pid, callback, *args)
+        def add_child_handler(self, pid: int, callback: Any, *args: Any) -> None:
+            self.watched.append(pid)
+            super().add_child_handler(pid, callback, *args)
 
 
 class OwnWay(Policy):  # type: ignore[misc]
