@@ -8,6 +8,7 @@ import asyncio
 import gc
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -116,6 +117,10 @@ def in_a_loop(body: Callable[[asyncio.AbstractEventLoop], None]) -> None:
     gc.collect()  # what is said of odd objects at their end is said here
 
 
+OVERLOOK_KEYWORDS = ("exception", "get_loop") if sys.version_info[:2] == (3, 12) else ()
+"""Methods of 3.12's `_asyncio` that take any keyword and overlook it; ours refuse them."""
+
+
 # A writer that was not made completely says so when it goes.
 @pytest.mark.filterwarnings(
     "ignore::RuntimeWarning",
@@ -141,6 +146,8 @@ def test_odd_arguments_of_methods(name: str, capsys: pytest.CaptureFixture[str])
     def each(loop: asyncio.AbstractEventLoop) -> None:
         for method in methods(name):
             for args, keywords in ODD:
+                if keywords and method in OVERLOOK_KEYWORDS:
+                    continue
                 made = [make(kind[name], name, loop) for kind in (NATIVE, STOCK)]
                 ours, stock = (answer(getattr(m, method), args, keywords) for m in made)
                 assert agree(ours, stock), (method, args, keywords, ours, stock)
