@@ -14,7 +14,6 @@ from benches import load, wire
 from benches.child import Worker, WorkerFailed
 from benches.contestants import Contestant
 from benches.figures import Sample
-from benches.peers import Missing
 from benches.rows import FootprintRow, IdleRow
 from benches.settings import ForeignTime, Settings
 
@@ -46,12 +45,14 @@ class IdleDriver(_NewProcesses):
     def __init__(
         self, row: IdleRow, contestant: Contestant, python: Path, settings: Settings
     ) -> None:
-        if (allowed := wire.most_descriptors()) < row.connections + RESERVED:
-            raise Missing(
-                f"a process may have {allowed:,} descriptors here, and not "
-                f"{row.connections:,} connections"
+        allowed = wire.most_descriptors()
+        self._connections = min(row.connections, allowed - RESERVED)
+        self._remarks: tuple[str, ...] = ()
+        if self._connections < row.connections:
+            self._remarks = (
+                f"with {self._connections:,} connections: a process may have {allowed:,} "
+                "descriptors here",
             )
-        self._row = row
         self._python = python
         self._settings = settings
         self._start = {
@@ -77,7 +78,7 @@ class IdleDriver(_NewProcesses):
             command = load.idle_command(
                 server.identity["host"],
                 server.identity["port"],
-                self._row.connections,
+                self._connections,
                 self._settings.client_core,
             )
             try:
@@ -98,11 +99,12 @@ class IdleDriver(_NewProcesses):
             raise WorkerFailed("the timer did not go off")
         return Sample(
             {
-                "rss_kib": (first["rss_kib"] - before["rss_kib"]) / self._row.connections,
+                "rss_kib": (first["rss_kib"] - before["rss_kib"]) / self._connections,
                 "tick_us": cpu / used["ticks"] * 1e6,
             },
             {"before": before, "first": first, "last": last, "held": holder.identity},
             foreign.complaint(cpu, 0.0),
+            self._remarks,
         )
 
 

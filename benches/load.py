@@ -64,10 +64,15 @@ def serve_command(
     folder: Path | None = None,
     size: int = 64,
     core: int | None = None,
+    reset: bool = False,
 ) -> list[str]:
     """The command of the plain epoll server (or, at the place "uring", of the same over TCP by
-    io_uring), which answers as a worker does."""
+    io_uring), which answers as a worker does.
+
+    With `reset` it leaves nothing in the kernel of connections that its clients have closed.
+    """
     command = [str(binary()), "serve", "--what", what, "--size", str(size)]
+    command += ["--reset"] * reset
     command += {
         "tcp": [],
         "uring": ["--uring"],

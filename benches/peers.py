@@ -64,7 +64,8 @@ class Peers:
 
     @contextlib.contextmanager
     def _limit(self, what: str) -> Iterator[dict[str, Any]]:
-        command = load.serve_command(what=what, size=HTTP_SIZE, core=self._core)
+        # Clients close first: without a reset their ports would run out for a minute.
+        command = load.serve_command(what=what, size=HTTP_SIZE, core=self._core, reset=True)
         with Worker.of_command(command) as server:
             yield {
                 "host": server.identity["host"],

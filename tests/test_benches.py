@@ -27,7 +27,8 @@ from benches import cli, environments, load, wire, worker
 from benches.child import Worker, WorkerFailed
 from benches.contestants import CONTESTANTS, LIMIT, Contestant
 from benches.echo_driver import EchoDriver
-from benches.rows import ROWS, Tier, echo, scheduling, select
+from benches.idle_driver import IdleDriver
+from benches.rows import ROWS, IdleRow, Tier, echo, scheduling, select
 from benches.runner import run_row
 from benches.settings import Settings
 
@@ -218,6 +219,17 @@ def test_a_server_that_dies_under_load_is_reported_with_its_signal() -> None:
         os.kill(driver.identity["pid"], signal.SIGKILL)
         with pytest.raises(WorkerFailed, match="the server died: killed by SIGKILL"):
             driver.warm_up()
+
+
+@needs_load
+@pytest.mark.timeout(170)
+def test_as_many_connections_are_idle_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "most_descriptors", lambda: 150)
+    row = IdleRow("idle", "connections that do nothing", 1_000)
+    sample = IdleDriver(row, CONTESTANTS["stock"], Path(sys.executable), TINY).sample()
+    assert sample.raw["held"]["connections"] == 50
+    assert sample.remarks == ("with 50 connections: a process may have 150 descriptors here",)
+    assert sample.figures["rss_kib"] > 0
 
 
 def test_a_server_ends_when_the_runner_lets_go_of_it() -> None:

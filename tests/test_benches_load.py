@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -235,6 +236,25 @@ def test_the_limit_sees_an_end_that_comes_with_the_last_bytes() -> None:
                 sock.shutdown(socket.SHUT_WR)
                 assert sock.recv(100) == b"1000"
                 assert sock.recv(100) == b""
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_reset_leaves_nothing_of_a_connection(reset: bool) -> None:
+    def states() -> set[str]:
+        """Of the client's end, as the kernel numbers them."""
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        return {state for _, local, _, state, *_ in lines if local.endswith(f":{port:04X}")}
+
+    time_wait = "06"
+    with Worker.of_command(load.serve_command(reset=reset)) as server:
+        with socket.create_connection(("127.0.0.1", server.identity["port"])) as sock:
+            port = sock.getsockname()[1]
+            sock.sendall(b"ab")
+            assert sock.recv(2) == b"ab"
+        deadline = time.monotonic() + 10
+        while states() - {time_wait} and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert states() == (set() if reset else {time_wait})
 
 
 def test_a_certificate_of_somebody_else_is_not_trusted(tmp_path: Path) -> None:

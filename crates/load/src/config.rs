@@ -48,6 +48,7 @@ serve
   --udp-echo           serve echo over UDP
   --uring              serve echo over TCP by io_uring instead of epoll
   --tls-key FOLDER     serve TLS with what `certificate` wrote there
+  --reset              answer the end of a connection with a reset, so that nothing of it remains
   --size N             bytes in the body of HTTP answers
   --core N             run on this processor only";
 
@@ -124,6 +125,7 @@ pub struct Service {
     pub place: Place,
     pub size: usize,
     pub core: Option<usize>,
+    pub reset: bool,
 }
 
 impl Command {
@@ -238,8 +240,13 @@ impl Config {
 
 impl Service {
     fn from_options(mut options: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut service = Self { what: What::Echo, place: Place::Tcp, size: 64, core: None };
+        let (what, place) = (What::Echo, Place::Tcp);
+        let mut service = Self { what, place, size: 64, core: None, reset: false };
         while let Some(name) = options.next() {
+            if name == "--reset" {
+                service.reset = true;
+                continue;
+            }
             if let Some(place) = match name.as_str() {
                 "--udp-echo" => Some(Place::Udp),
                 "--uring" => Some(Place::TcpByUring),
@@ -273,6 +280,9 @@ impl Service {
         let echo_only = matches!(service.place, Place::Udp | Place::Pipes(_) | Place::TcpByUring);
         if echo_only && service.what != What::Echo {
             return Err("--udp-echo, --pipes and --uring serve echo only: --what".into());
+        }
+        if service.reset && !matches!(service.place, Place::Tcp | Place::Tls(_)) {
+            return Err("--reset is for connections over TCP that epoll watches".into());
         }
         Ok(service)
     }

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::epoll;
 use rustix::fd::{AsFd, OwnedFd};
@@ -30,6 +31,8 @@ const BACKLOG: i32 = 1024;
 
 struct Server {
     what: What,
+    /// Whether the end of a connection is answered with a reset.
+    reset: bool,
     answer: Vec<u8>,
     tls: Option<Arc<ServerConfig>>,
     listener: Option<OwnedFd>,
@@ -52,6 +55,7 @@ impl Server {
     fn new(service: &Service) -> io::Result<Self> {
         let mut server = Self {
             what: service.what,
+            reset: service.reset,
             answer: answer_of(service.size),
             tls: None,
             listener: None,
@@ -132,6 +136,9 @@ impl Server {
             }
             // Fails on Unix sockets, which have no such delay.
             let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
+            if self.reset {
+                rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+            }
             let wire = match &self.tls {
                 Some(config) => {
                     let session =

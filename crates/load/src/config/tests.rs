@@ -40,7 +40,11 @@ fn commands_are_told_apart() {
         panic!("not a service")
     };
     assert_eq!((service.what, service.size, service.core), (What::Http, 9, Some(1)));
-    assert_eq!(service.place, Place::Tcp);
+    assert_eq!((service.place, service.reset), (Place::Tcp, false));
+    let Command::Serve(service) = read("serve --reset --core 1").unwrap() else {
+        panic!("not a service")
+    };
+    assert_eq!((service.reset, service.core), (true, Some(1)));
 }
 
 #[test]
@@ -64,6 +68,7 @@ fn bad_options_are_refused_by_name() {
         ("--pipes /tmp", "--connections"),
         ("serve --what ever", "--what"),
         ("serve --udp-echo --what sink", "--what"),
+        ("serve --udp-echo --reset", "--reset"),
         ("sing", "sing"),
         ("certificate", "certificate"),
     ] {
