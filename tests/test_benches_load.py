@@ -243,12 +243,12 @@ def test_a_reset_leaves_nothing_of_a_connection(reset: bool) -> None:
     def states() -> set[str]:
         """Of the client's end, as the kernel numbers them."""
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-        return {state for _, local, _, state, *_ in lines if local.endswith(f":{port:04X}")}
+        return {state for _, near, far, state, *_ in lines if [near[-4:], far[-4:]] == ports}
 
     time_wait = "06"
     with Worker.of_command(load.serve_command(reset=reset)) as server:
         with socket.create_connection(("127.0.0.1", server.identity["port"])) as sock:
-            port = sock.getsockname()[1]
+            ports = [f"{address[1]:04X}" for address in (sock.getsockname(), sock.getpeername())]
             sock.sendall(b"ab")
             assert sock.recv(2) == b"ab"
         deadline = time.monotonic() + 10
