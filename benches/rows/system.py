@@ -197,9 +197,8 @@ async def signals(loop: AbstractEventLoop, count: int) -> list[int]:
 def _round_trip(name: str, about: str, run: Run, tier: Tier) -> tuple[SystemRow, SystemRow]:
     """To a thread and back: on one core, and wherever the kernel puts the two threads.
 
-    The second says more of where they happen to be than of the loop: woken on its own core a
-    thread runs 10 µs later, on one that sleeps 30 µs, and a process stays for long with what it
-    began with.
+    The second says more of where they happen to be than of the loop: one and the same takes 11 µs
+    in one process and 80 µs in another, and a process stays for long with what it began with.
     """
     return (
         SystemRow(name, about, run, 5_000, pinned=True, by_turns=True, tier=tier),

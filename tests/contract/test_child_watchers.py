@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import batuta
 import pytest
 
 from loops import Run
@@ -84,12 +85,25 @@ def test_a_policy_with_a_method_of_its_own_is_asked(run: Run, policy: Any) -> No
     run(main)
 
 
-def test_one_of_the_usual_kind_is_none_of_the_program(run: Run, policy: Any) -> None:
+def test_one_of_the_usual_kind_is_none_of_the_program(
+    run: Run, policy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio asks it; Batuta has a better one of the same kind."""
+    asked: list[int] = []
+    add_child_handler = Watcher.add_child_handler
+
+    def add(self: Any, pid: int, *args: Any) -> None:
+        asked.append(pid)
+        add_child_handler(self, pid, *args)
+
+    monkeypatch.setattr(Watcher, "add_child_handler", add)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         policy.set_child_watcher(Watcher())
 
     async def main() -> None:
-        assert await one_child()
+        pid = await one_child()
+        native = isinstance(asyncio.get_running_loop(), batuta.EventLoop)
+        assert asked == ([] if native else [pid])
 
     run(main)

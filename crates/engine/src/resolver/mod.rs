@@ -1,8 +1,8 @@
 //! The system's resolver, asked in threads of our own.
 //!
 //! Role: [`ask`] hands a [`Query`] to a thread; the [`Answer`] comes into the [`Mailbox`] of the
-//! loop that asked, under the number that it gave, and the mailbox's descriptor becomes
-//! readable.
+//! loop that asked, under the number that it gave, and the mailbox's descriptor reports an
+//! edge (see [`crate::waker`]).
 //!
 //! Ownership: a query under way owns a share of its mailbox, so a loop may be gone before the
 //! answer comes; nobody reads it then.
@@ -164,7 +164,9 @@ mod tests {
     use std::ffi::CString;
     use std::net::SocketAddr;
 
-    use rustix::event::{PollFd, PollFlags, poll};
+    use std::os::fd::AsRawFd;
+
+    use crate::driver::{Driver, Epoll, EventBuffer, Interest, Token, Trigger};
 
     use super::*;
 
@@ -180,10 +182,12 @@ mod tests {
     }
 
     fn wait(mailbox: &Mailbox, count: usize) -> Vec<(u64, Answer)> {
+        let (driver, mut events) = (Epoll::new().unwrap(), EventBuffer::default());
+        let token = Token { fd: mailbox.as_fd().as_raw_fd(), generation: 0 };
+        driver.add(token, Interest { read: true, write: false }, Trigger::Edge).unwrap();
         let mut answers = Vec::new();
         while answers.len() < count {
-            let mut fds = [PollFd::new(mailbox, PollFlags::IN)];
-            poll(&mut fds, None).unwrap();
+            driver.wait(&mut events, None).unwrap();
             answers.extend(mailbox.take());
         }
         answers
