@@ -35,6 +35,12 @@ impl<T> ReadyQueue<T> {
         self.entries.pop_front()
     }
 
+    /// The entry that will be taken after `ahead` others.
+    #[inline]
+    pub fn peek(&self, ahead: usize) -> Option<&T> {
+        self.entries.get(ahead)
+    }
+
     /// How many entries wait.
     #[inline]
     pub fn len(&self) -> usize {

@@ -17,7 +17,8 @@ use std::ptr::{self, NonNull};
 use batuta_engine::driver::{Event, Readiness, Token};
 
 use crate::combine::Observer;
-use crate::ffi::{Obj, Py};
+use crate::ffi::{Obj, Py, Rooted, prefetch};
+use crate::handle::HasCore;
 
 use super::ready::Ready;
 
@@ -36,6 +37,9 @@ const THREAD_SAFE: usize = 5;
 const OBSERVER: usize = 6;
 /// Behind the address is a [`Ready`].
 const BOXED: usize = 7;
+
+/// So many bytes of an object are fetched ahead: a handle's fields.
+const LOOKED_AT: usize = 208;
 
 const _: () = assert!(usize::BITS >= u64::BITS, "a token is a word");
 
@@ -122,7 +126,7 @@ impl Entry {
         // words own has one owner. A boxed entry is not read here by reference: see `look_at`.
         unsafe {
             match bits & TAG {
-                HANDLE => Ready::Handle(Py::from_address(self.address())),
+                HANDLE => Ready::Handle(Rooted::from_address(self.address())),
                 STEP => Ready::Step(
                     Py::from_address(self.address()),
                     NonNull::new(self.second).map(|exception| Obj::from_address(exception)),
@@ -131,9 +135,9 @@ impl Entry {
                     Py::from_address(self.address()),
                     Obj::from_address(NonNull::new_unchecked(self.second)),
                 ),
-                TIMER => Ready::Timer(Py::from_address(self.address())),
+                TIMER => Ready::Timer(Rooted::from_address(self.address())),
                 #[cfg(Py_3_14)]
-                THREAD_SAFE => Ready::ThreadSafe(Py::from_address(self.address())),
+                THREAD_SAFE => Ready::ThreadSafe(Rooted::from_address(self.address())),
                 IO => Ready::Io(IoEvent { token: self.second.addr(), readiness: bits >> TAG_BITS }),
                 OBSERVER => {
                     let second = self.second.addr();
@@ -145,6 +149,27 @@ impl Entry {
                 }
                 _ => *Box::from_raw(self.address().cast::<Ready>().as_ptr()),
             }
+        }
+    }
+
+    /// Has what will be looked at first fetched into the caches.
+    #[inline]
+    pub fn prefetch(&self) {
+        if self.first.addr().get() & TAG != IO {
+            prefetch::object(self.address(), LOOKED_AT);
+        }
+    }
+
+    /// Has what a handle holds fetched; the handle itself should be there by now.
+    #[inline]
+    pub fn prefetch_held(&self) {
+        match self.first.addr().get() & TAG {
+            HANDLE | TIMER => self.look_at(|ready| match ready {
+                Ready::Handle(handle) => handle.core().prefetch(),
+                Ready::Timer(timer) => timer.core().prefetch(),
+                _ => {}
+            }),
+            _ => {}
         }
     }
 
@@ -173,8 +198,8 @@ impl From<Ready> for Entry {
     #[inline(always)]
     fn from(ready: Ready) -> Self {
         match ready {
-            Ready::Handle(handle) => Self::of_object(HANDLE, handle.into_obj(), ptr::null_mut()),
-            Ready::Timer(timer) => Self::of_object(TIMER, timer.into_obj(), ptr::null_mut()),
+            Ready::Handle(handle) => Self::new(HANDLE, handle.into_address(), ptr::null_mut()),
+            Ready::Timer(timer) => Self::new(TIMER, timer.into_address(), ptr::null_mut()),
             Ready::Step(task, exception) => {
                 let exception =
                     exception.map_or(ptr::null_mut(), |given| given.into_address().as_ptr());
@@ -185,7 +210,7 @@ impl From<Ready> for Entry {
             }
             #[cfg(Py_3_14)]
             Ready::ThreadSafe(handle) => {
-                Self::of_object(THREAD_SAFE, handle.into_obj(), ptr::null_mut())
+                Self::new(THREAD_SAFE, handle.into_address(), ptr::null_mut())
             }
             Ready::Io(event) => {
                 let bits = event.readiness << TAG_BITS | IO;

@@ -20,6 +20,7 @@ mod held;
 mod originals;
 mod ready;
 mod report;
+mod root;
 mod run;
 mod running;
 mod schedule;
@@ -54,6 +55,7 @@ use held::Held;
 use originals::Originals;
 pub use originals::Past;
 pub use ready::{Due, Ready};
+use root::Root;
 pub use running::{running_loop, running_loop_or_raise};
 
 /// What the loop has of the system: gone after `close()`.
@@ -101,6 +103,8 @@ pub struct NativeLoop {
     thread_id: Slot,
     task_factory: Slot,
     current_handle: Slot,
+    /// What the collector need not know.
+    root: Root,
     /// The task whose step was the last entry that ran, while asyncio still has it as the
     /// current one.
     pub lingering: Slot,
@@ -144,6 +148,7 @@ impl NativeLoop {
             thread_id: Slot::default(),
             task_factory: Slot::default(),
             current_handle: Slot::default(),
+            root: Root::default(),
             lingering: Slot::default(),
             originals: Originals::default(),
             resolving: Resolving::default(),

@@ -1,7 +1,7 @@
 //! What the ready queue holds.
 
 use crate::combine::{Alarm, Observer};
-use crate::ffi::{Obj, Py, Visitor};
+use crate::ffi::{Obj, Py, Rooted, Visitor};
 use crate::handle::{Handle, TimerHandle};
 use crate::task::Task;
 
@@ -11,7 +11,7 @@ use super::entry::IoEvent;
 #[derive(Debug)]
 pub enum Due {
     /// `call_later`, `call_at`.
-    Handle(Py<TimerHandle>),
+    Handle(Rooted<TimerHandle>),
     /// Native code is told.
     Alarm(Alarm),
 }
@@ -22,6 +22,14 @@ impl Due {
         match self {
             Self::Handle(timer) => visitor.obj(timer.as_obj()),
             Self::Alarm(alarm) => alarm.traverse(visitor),
+        }
+    }
+
+    /// The loop stops running: see [`Rooted`].
+    pub fn leave_root(&self) {
+        match self {
+            Self::Handle(timer) => timer.leave_root(),
+            Self::Alarm(_) => {}
         }
     }
 
@@ -49,9 +57,9 @@ pub struct TaskStep {
 #[derive(Debug)]
 pub enum Ready {
     /// `call_soon`, or a reader or writer callback whose descriptor is ready.
-    Handle(Py<Handle>),
+    Handle(Rooted<Handle>),
     /// A timer that is due.
-    Timer(Py<TimerHandle>),
+    Timer(Rooted<TimerHandle>),
     /// A step or wake-up of one of the interpreter's own C tasks.
     TaskStep(Box<TaskStep>),
     /// A step of a native task, which throws the exception if there is one.
@@ -64,7 +72,7 @@ pub enum Ready {
     Observer(Observer, Obj),
     /// `call_soon_threadsafe`.
     #[cfg(Py_3_14)]
-    ThreadSafe(Py<crate::handle::ThreadSafeHandle>),
+    ThreadSafe(Rooted<crate::handle::ThreadSafeHandle>),
     /// Somebody else's handle: `_run()` runs it.
     Foreign(Obj),
     /// A transport's descriptor is ready.
@@ -103,6 +111,23 @@ impl Ready {
             }
             Self::Foreign(handle) => visitor.obj(handle),
             Self::Io(_) => {}
+        }
+    }
+
+    /// The loop stops running: see [`Rooted`].
+    pub fn leave_root(&self) {
+        match self {
+            Self::Handle(handle) => handle.leave_root(),
+            Self::Timer(timer) => timer.leave_root(),
+            #[cfg(Py_3_14)]
+            Self::ThreadSafe(handle) => handle.leave_root(),
+            Self::Foreign(_)
+            | Self::TaskStep(_)
+            | Self::Step(..)
+            | Self::Wakeup(..)
+            | Self::Alarm(..)
+            | Self::Observer(..)
+            | Self::Io(_) => {}
         }
     }
 

@@ -10,9 +10,16 @@ use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
 use crate::handle::{HasCore, foreign_is_cancelled};
 use crate::task::{Task, settle, settle_unless_needed};
 
+use super::entry::Entry;
 use super::ready::TaskStep;
 use super::running::Running;
 use super::{Due, Io, NativeLoop, Owner, Ready, Side, Watcher};
+
+/// What so many entries need may still be in the caches since they were added.
+const IN_CACHE: usize = 1024;
+/// How far ahead objects are fetched, and what they refer to, in entries.
+const FAR_AHEAD: usize = 8;
+const NEAR_AHEAD: usize = 4;
 
 impl NativeLoop {
     /// Runs turns until `stop()`.
@@ -78,7 +85,11 @@ impl Py<NativeLoop> {
     /// Runs so many entries.
     #[inline]
     fn run_entries(&self, count: usize) -> PyResult<()> {
+        let is_long = count > IN_CACHE;
         for _ in 0..count {
+            if is_long {
+                self.look_ahead();
+            }
             let Some(entry) = self.ready.borrow_mut().pop() else { break };
             let entry = Ready::from(entry);
             if self.debug.get() {
@@ -91,6 +102,18 @@ impl Py<NativeLoop> {
             }
         }
         Ok(())
+    }
+
+    /// Has what the next entries need fetched into the caches while this one runs.
+    #[inline]
+    fn look_ahead(&self) {
+        let ready = self.ready.borrow();
+        if let Some(entry) = ready.peek(FAR_AHEAD) {
+            entry.prefetch();
+        }
+        if let Some(entry) = ready.peek(NEAR_AHEAD) {
+            entry.prefetch_held();
+        }
     }
 
     /// Polls unless the turn may do without, and queues the timers that are due.
@@ -116,17 +139,13 @@ impl Py<NativeLoop> {
         if self.timers.borrow().is_empty() {
             return;
         }
-        loop {
-            let due = self.timers.borrow_mut().pop_due(now);
-            match due {
-                None => break,
-                Some(Due::Handle(timer)) => {
-                    timer.fired();
-                    self.push(Ready::Timer(timer));
-                }
-                Some(Due::Alarm(alarm)) => self.push(Ready::Alarm(alarm)),
-            }
-        }
+        let mut ready = self.ready.borrow_mut();
+        self.timers.borrow_mut().take_due(now, |due| {
+            ready.push(Entry::from(match due {
+                Due::Handle(timer) => Ready::Timer(timer),
+                Due::Alarm(alarm) => Ready::Alarm(alarm),
+            }));
+        });
     }
 
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
@@ -184,7 +203,7 @@ impl Py<NativeLoop> {
                 for (side, ready) in sides {
                     match watchers.get(side) {
                         Some(Watcher::Callback(handle)) if ready => {
-                            self.push(Ready::Handle(handle.clone()));
+                            self.push(Ready::Handle(handle.clone().into()));
                         }
                         Some(Watcher::Waiter(_)) if ready => waits = true,
                         _ => {}

@@ -32,7 +32,11 @@ thread_local! {
 
 /// Notes which loop runs, and at its end which one ran before.
 #[derive(Debug)]
-pub(super) struct Running(Option<Note>);
+pub(super) struct Running {
+    event_loop: Py<NativeLoop>,
+    before: Option<Note>,
+    is_inner: bool,
+}
 
 impl Running {
     pub(super) fn begin(this: &Py<NativeLoop>) -> Self {
@@ -41,13 +45,20 @@ impl Running {
             #[cfg(not(Py_3_14))]
             entry: gil::thread_entry(&Asyncio::get().running_loop_key),
         };
-        Self(RUNNING.replace(Some(note)))
+        Self {
+            event_loop: this.clone(),
+            before: RUNNING.replace(Some(note)),
+            is_inner: this.become_root(),
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let ended = RUNNING.replace(self.0.take());
+        if !self.is_inner {
+            self.event_loop.leave_root();
+        }
+        let ended = RUNNING.replace(self.before.take());
         drop(ended);
     }
 }

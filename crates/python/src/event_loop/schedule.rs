@@ -27,12 +27,13 @@ impl NativeLoop {
         args: &[Obj],
         context: Option<&Obj>,
     ) -> PyResult<Py<Handle>> {
-        let handle = Py::new(Handle(Core::new(this, callback, args, context)?))?;
+        let handle = this.make_handle(Handle(Core::new(this, callback, args, context)?))?;
         if this.debug.get() {
             handle.0.trace()?;
         }
-        this.push(Ready::Handle(handle.clone()));
-        Ok(handle)
+        let result = Py::clone(&handle);
+        this.push(Ready::Handle(handle));
+        Ok(result)
     }
 
     /// Puts an entry at the end of the queue.
@@ -157,10 +158,11 @@ impl NativeLoop {
         if this.debug.get() {
             core.trace()?;
         }
-        let handle = Py::new(crate::handle::ThreadSafeHandle::new(core))?;
-        this.push(Ready::ThreadSafe(handle.clone()));
+        let handle = this.make_handle(crate::handle::ThreadSafeHandle::new(core))?;
+        let result = handle.as_obj().clone();
+        this.push(Ready::ThreadSafe(handle));
         this.wake();
-        Ok(handle.into_obj())
+        Ok(result)
     }
 
     /// Ends the loop's sleep. The lock makes the test exact: a loop that is not
@@ -251,7 +253,7 @@ impl NativeLoop {
     fn add_callback(this: &Py<Self>, handle: &Obj) -> PyResult<()> {
         if !foreign_is_cancelled(handle)? {
             this.push(match Py::<Handle>::from_exact(handle) {
-                Some(native) => Ready::Handle(native.clone()),
+                Some(native) => Ready::Handle(native.clone().into()),
                 None => Ready::Foreign(handle.clone()),
             });
         }

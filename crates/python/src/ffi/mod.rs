@@ -42,6 +42,7 @@ pub mod native;
 mod number;
 pub mod object;
 pub mod panic;
+pub mod prefetch;
 pub mod property;
 pub mod recursion;
 #[cfg(not(Py_3_14))]
@@ -60,6 +61,6 @@ pub mod window;
 
 pub use args::Args;
 pub use error::{PyResult, Raised};
-pub use native::{NativeType, Py};
+pub use native::{NativeType, Py, Rooted};
 pub use object::Obj;
 pub use slot::{Held, Slot, Visitor};

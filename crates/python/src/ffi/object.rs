@@ -349,6 +349,7 @@ impl Obj {
     }
 
     /// How many references there are.
+    #[inline]
     pub fn reference_count(&self) -> isize {
         // SAFETY: the object is alive.
         unsafe { py::Py_REFCNT(self.as_ptr()) }

@@ -7,12 +7,13 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
 use super::native::{NativeType, Py};
 use super::object::Obj;
+use super::prefetch;
 
 /// An object or nothing.
 #[derive(Debug)]
@@ -76,6 +77,14 @@ impl Slot {
         let ptr = self.0.get();
         // SAFETY: what a slot holds is alive.
         if ptr.is_null() { 0 } else { unsafe { py::Py_REFCNT(ptr) } }
+    }
+
+    /// Has the object fetched into the caches, `size` bytes of it.
+    #[inline]
+    pub fn prefetch(&self, size: usize) {
+        if let Some(address) = NonNull::new(self.0.get()) {
+            prefetch::object(address.cast(), size);
+        }
     }
 
     /// Whether both hold the same object, or none.

@@ -1,6 +1,7 @@
 //! `TimerHandle`: what `call_later` and `call_at` return.
 //!
-//! Invariant: it has a key exactly while it is among the loop's timers.
+//! Invariant: it has a key from the time that it is put among the loop's timers until it is
+//! cancelled; whether it is still among them, they know.
 
 use std::cell::Cell;
 
@@ -56,10 +57,20 @@ impl TimerHandle {
     ) -> PyResult<Py<Self>> {
         let due = Instant::at_or_after(when);
         let given_when = Slot::from(given_when);
-        let timer = Py::new(Self { core, when, given_when, key: Cell::new(None) })?;
-        let key = event_loop.timers.borrow_mut().insert(due, Due::Handle(timer.clone()));
-        timer.key.set(Some(key));
-        Ok(timer)
+        let timer =
+            event_loop.make_timer(Self { core, when, given_when, key: Cell::new(None) })?;
+        let result = Py::clone(&timer);
+        let key = event_loop.timers.borrow_mut().insert(due, Due::Handle(timer));
+        result.key.set(Some(key));
+        Ok(result)
+    }
+
+    fn is_scheduled(&self) -> bool {
+        let event_loop = self.core.event_loop.get_or_none();
+        match (Py::<NativeLoop>::from_instance(&event_loop), self.key.get()) {
+            (Some(event_loop), Some(key)) => event_loop.timers.borrow().holds(key),
+            _ => false,
+        }
     }
 
     fn when(&self) -> PyResult<Obj> {
@@ -67,12 +78,6 @@ impl TimerHandle {
             Some(given) => Ok(given),
             None => Obj::float(self.when),
         }
-    }
-
-    /// Notes that it has left the loop's timers.
-    #[inline]
-    pub fn fired(&self) {
-        self.key.set(None);
     }
 }
 
@@ -106,6 +111,6 @@ impl NativeType for TimerHandle {
     fn properties() -> Properties<Self> {
         properties()
             .get(c"_when", |this: &Py<Self>| this.when())
-            .get(c"_scheduled", |this: &Py<Self>| Ok(this.key.get().is_some()))
+            .get(c"_scheduled", |this: &Py<Self>| Ok(this.is_scheduled()))
     }
 }

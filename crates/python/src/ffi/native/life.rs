@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::mem::size_of;
 use std::ptr;
 
 use pyo3_ffi as py;
@@ -36,6 +37,61 @@ pub(super) unsafe fn allocate<T: NativeType>(
     }
 }
 
+/// Takes a dead instance out of the pool.
+///
+/// # Safety
+/// The type is complete.
+#[inline]
+pub(super) unsafe fn take_dead<T: NativeType>() -> Option<*mut py::PyObject> {
+    if T::POOL == 0 {
+        return None;
+    }
+    // SAFETY: the pool is touched for one operation, which runs no other code.
+    unsafe { (*T::cell().pool.get()).pop() }
+}
+
+/// Brings a dead instance to life, untracked.
+///
+/// # Safety
+/// `dead` comes from the pool.
+#[inline]
+pub(super) unsafe fn revive<T: NativeType>(dead: *mut py::PyObject, value: T) -> PyResult<Py<T>> {
+    // SAFETY: says the caller: header, then `T`; the base is zeroed.
+    unsafe {
+        let object = py::PyObject_Init(dead, T::cell().class());
+        ptr::write(place::<T>(object), value);
+        Obj::from_new(object).map(|object| Py(object, PhantomData))
+    }
+}
+
+/// An instance of exactly the native type, new or out of the pool, untracked.
+///
+/// # Safety
+/// The type is complete.
+#[inline]
+pub(super) unsafe fn make_untracked<T: NativeType>(value: T) -> PyResult<Py<T>> {
+    const {
+        assert!(!T::CHAINED, "a base with memory of its own needs tp_alloc");
+    }
+    // SAFETY: says the caller; the object is as large as its type says, of which everything
+    // behind the header is zeroed before `T` is written.
+    unsafe {
+        if let Some(dead) = take_dead::<T>() {
+            return revive(dead, value);
+        }
+        let class = T::cell().class();
+        let object = py::PyObject_GC_New::<py::PyObject>(class);
+        if object.is_null() {
+            return Err(Raised::already_set());
+        }
+        let header = size_of::<py::PyObject>();
+        let rest = (*class).tp_basicsize.cast_unsigned() - header;
+        ptr::write_bytes(object.cast::<u8>().wrapping_add(header), 0, rest);
+        ptr::write(place::<T>(object), value);
+        Obj::from_new(object).map(|object| Py(object, PhantomData))
+    }
+}
+
 pub(super) unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject) {
     // SAFETY: called by CPython with an instance whose last reference has gone.
     unsafe {
@@ -48,7 +104,7 @@ pub(super) unsafe extern "C" fn dealloc<T: NativeType>(object: *mut py::PyObject
 }
 
 /// # Safety
-/// `object` is an instance whose last reference has gone, and is tracked.
+/// `object` is an instance whose last reference has gone.
 unsafe fn end<T: NativeType>(object: *mut py::PyObject) {
     // SAFETY: says the caller; `T` is alive until it is dropped here.
     unsafe {

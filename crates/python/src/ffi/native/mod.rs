@@ -23,10 +23,11 @@
 //! there.
 //!
 //! Files: `define` makes the type object, `life` is memory, collector and end of an
-//! instance, `slots` what else CPython calls.
+//! instance, `rooted` what the collector need not see, `slots` what else CPython calls.
 
 mod define;
 mod life;
+mod rooted;
 mod slots;
 
 use std::cell::{Cell, UnsafeCell};
@@ -46,6 +47,7 @@ use super::object::Obj;
 use super::slot::Visitor;
 
 pub use define::define;
+pub use rooted::Rooted;
 pub use slots::sent_or_stop;
 
 /// `__repr__`.
@@ -177,24 +179,18 @@ impl<T: NativeType> Py<T> {
     /// Makes an instance of exactly the native type.
     #[inline]
     pub fn new(value: T) -> PyResult<Self> {
-        let cell = T::cell();
-        let class = cell.class();
-        if T::POOL > 0 {
-            // SAFETY: the pool is touched for one operation, which runs no other
-            // code; what is in it are dead instances of this type.
-            if let Some(dead) = unsafe { (*cell.pool.get()).pop() } {
-                // SAFETY: revives the memory of a dead instance: header, then
-                // `T`, then the collector may see it.
-                unsafe {
-                    let object = py::PyObject_Init(dead, class);
-                    ptr::write(place::<T>(object), value);
-                    py::PyObject_GC_Track(object.cast());
-                    return Obj::from_new(object).map(|object| Self(object, PhantomData));
+        // SAFETY: the type is complete; what is in its pool are dead instances, which come
+        // back to life untracked.
+        unsafe {
+            match life::take_dead::<T>() {
+                Some(dead) => {
+                    let instance = life::revive(dead, value)?;
+                    py::PyObject_GC_Track(instance.as_obj().as_ptr().cast());
+                    Ok(instance)
                 }
+                None => life::allocate(T::cell().class(), value),
             }
         }
-        // SAFETY: the type is complete.
-        unsafe { life::allocate(class, value) }
     }
 
     /// Makes an instance of `class`, a Python class that extends the native type,

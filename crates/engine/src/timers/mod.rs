@@ -6,7 +6,9 @@
 //! Cancelling is O(1): the entry's value leaves its slot at once (so what a
 //! cancelled timer referred to is free), its heap node becomes stale and is
 //! skipped when it surfaces. When more than half of the heap is stale it is
-//! rebuilt, so cancelled timers cannot pile up.
+//! rebuilt, so cancelled timers cannot pile up. `due` takes out what is due.
+
+mod due;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,6 +18,9 @@ use crate::clock::Instant;
 /// Below this many nodes a rebuild is not worth its time.
 const COMPACT_MIN: usize = 64;
 
+/// After a burst no more memory is kept than for so many.
+const KEPT_CAPACITY: usize = 4096;
+
 /// Names one timer, for [`Timers::cancel`]. Never reused while it could still
 /// be held: the sequence number is unique for the life of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub struct TimerKey {
     seq: u64,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Node {
     when: Instant,
     seq: u64,
@@ -88,19 +93,9 @@ impl<T> Timers<T> {
         Some(value)
     }
 
-    /// Takes the next timer that is due at `now`, in order of time, then of
-    /// creation.
-    pub fn pop_due(&mut self, now: Instant) -> Option<T> {
-        while let Some(Reverse(node)) = self.heap.peek() {
-            if node.when > now {
-                return None;
-            }
-            let Some(Reverse(Node { seq, slot, .. })) = self.heap.pop() else { break };
-            if let Some(value) = self.vacate(slot, seq) {
-                return Some(value);
-            }
-        }
-        None
+    /// Whether the timer waits.
+    pub fn holds(&self, key: TimerKey) -> bool {
+        self.is_live(key.slot, key.seq)
     }
 
     /// When the next timer is due.
@@ -167,7 +162,9 @@ mod tests {
     use super::*;
 
     fn drain(timers: &mut Timers<&'static str>, now: u64) -> Vec<&'static str> {
-        std::iter::from_fn(|| timers.pop_due(Instant(now))).collect()
+        let mut taken = Vec::new();
+        timers.take_due(Instant(now), |value| taken.push(value));
+        taken
     }
 
     #[test]
