@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 /// Entries shrink back to this capacity after a burst, so that one large
 /// `gather` does not pin its peak for the life of the loop.
-const KEPT_CAPACITY: usize = 4096;
+const KEPT_CAPACITY: usize = 16_384;
 
 /// The fifo of one loop.
 #[derive(Debug)]

@@ -10,7 +10,8 @@
 
 use std::cell::Cell;
 
-use crate::ffi::{NativeType, Py, PyResult, Rooted};
+use crate::ffi::{Py, PyResult, Rooted};
+use crate::handle::HasCore;
 
 use super::NativeLoop;
 
@@ -18,6 +19,9 @@ use super::NativeLoop;
 /// runs of a loop with many timers do not do that for the sake of one or two, a run has to
 /// make this part of them before it makes unknown ones.
 const WAITING_PER_MADE: usize = 8;
+
+/// So many wait before it pays to hide what handles hold as well.
+const MANY: usize = 1024;
 
 /// Whether the loop is a root, and what it has made in this capacity.
 #[derive(Debug, Default)]
@@ -51,21 +55,30 @@ impl NativeLoop {
 
     /// Makes a handle for the ready queue.
     #[inline]
-    pub(super) fn make_handle<T: NativeType>(&self, handle: T) -> PyResult<Rooted<T>> {
-        if self.root.runs.get() { Rooted::new(handle) } else { Py::new(handle).map(Rooted::from) }
+    pub(super) fn make_handle<T: HasCore>(&self, handle: T) -> PyResult<Rooted<T>> {
+        if !self.root.runs.get() {
+            return Py::new(handle).map(Rooted::from);
+        }
+        if self.ready.borrow().len() > MANY {
+            handle.hide();
+        }
+        Rooted::new(handle)
     }
 
     /// Makes a handle for the timers.
     #[inline]
-    pub fn make_timer<T: NativeType>(&self, timer: T) -> PyResult<Rooted<T>> {
+    pub fn make_timer<T: HasCore>(&self, timer: T) -> PyResult<Rooted<T>> {
         let root = &self.root;
         let made = root.timers_made.get().saturating_add(1);
         root.timers_made.set(made);
         let waiting = self.timers.borrow().len();
-        if root.runs.get() && made.saturating_mul(WAITING_PER_MADE) >= waiting {
-            root.has_unknown_timers.set(true);
-            return Rooted::new(timer);
+        if !root.runs.get() || made.saturating_mul(WAITING_PER_MADE) < waiting {
+            return Py::new(timer).map(Rooted::from);
         }
-        Py::new(timer).map(Rooted::from)
+        root.has_unknown_timers.set(true);
+        if waiting > MANY {
+            timer.hide();
+        }
+        Rooted::new(timer)
     }
 }

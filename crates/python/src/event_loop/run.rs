@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::asyncio::names;
 use crate::ffi::panic::catch_panic;
 use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
-use crate::handle::{HasCore, foreign_is_cancelled};
+use crate::handle::{HasCore, foreign_is_cancelled, trim_pools};
 use crate::task::{Task, settle, settle_unless_needed};
 
 use super::entry::Entry;
@@ -158,6 +158,7 @@ impl Py<NativeLoop> {
         let waited = if timeout == Some(0) {
             io.driver.wait(&mut events, timeout)
         } else {
+            trim_pools();
             let driver = &io.driver;
             self.polling.set(true);
             let waited = gil::without(|| driver.wait(&mut events, timeout));

@@ -2,189 +2,37 @@
 //!
 //! Role: a callback with its arguments and context, native behind
 //! `asyncio.Handle`, so `isinstance` holds and the cold parts (`repr`,
-//! comparisons) are the interpreter's own. [`Core`] is what all kinds share;
+//! comparisons) are the interpreter's own. What all kinds share is in `core`;
 //! timers and the handles of `call_soon_threadsafe` have files of their own.
-//!
-//! Invariant: a cancelled handle holds neither callback nor arguments.
 //!
 //! Thread: made by any thread that holds the lock, run by the loop's.
 
+mod core;
 #[cfg(Py_3_14)]
 mod threadsafe;
 mod timer;
-
-use std::cell::Cell;
 
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
-use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor, context};
+use crate::ffi::native::trim_pool;
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Visitor};
 
+pub use self::core::Core;
 #[cfg(Py_3_14)]
 pub use threadsafe::ThreadSafeHandle;
 pub use timer::TimerHandle;
-
-/// How large a context is, and how much of an argument is looked at, in bytes.
-const CONTEXT_SIZE: usize = 48;
-const OBJECT_SIZE: usize = 16;
-
-/// How a handle keeps its arguments: one argument needs no tuple.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arity {
-    None,
-    One,
-    Tuple,
-}
-
-/// What both kinds of handle have.
-#[derive(Debug)]
-pub struct Core {
-    callback: Slot,
-    args: Slot,
-    arity: Cell<Arity>,
-    context: Slot,
-    event_loop: Slot,
-    cancelled: Cell<bool>,
-    source_traceback: Slot,
-    repr: Slot,
-}
-
-impl Core {
-    /// A callback to run in `context` (the current one's copy if none is given).
-    #[expect(clippy::inline_always, reason = "its parts are written where they stay only so")]
-    #[inline(always)]
-    pub fn new(
-        event_loop: &Py<NativeLoop>,
-        callback: &Obj,
-        args: &[Obj],
-        given: Option<&Obj>,
-    ) -> PyResult<Self> {
-        let context = match given {
-            Some(given) if !given.is_none() => given.clone(),
-            _ => context::copy_current()?,
-        };
-        let (arity, args) = match args {
-            [] => (Arity::None, Slot::default()),
-            [one] => (Arity::One, Slot::from(one.clone())),
-            many => (Arity::Tuple, Slot::from(Obj::tuple(many)?)),
-        };
-        Ok(Self {
-            callback: Slot::from(callback.clone()),
-            args,
-            arity: Cell::new(arity),
-            context: Slot::from(context),
-            event_loop: Slot::from(event_loop.as_obj().clone()),
-            cancelled: Cell::new(false),
-            source_traceback: Slot::default(),
-            repr: Slot::default(),
-        })
-    }
-
-    /// Calls the callback inside its context. Does nothing when cancelled.
-    #[inline]
-    pub fn run(&self) -> PyResult<()> {
-        if self.cancelled.get() {
-            return Ok(());
-        }
-        let (Some(callback), Some(context)) = (self.callback.get(), self.context.get()) else {
-            return Ok(());
-        };
-        context::run_in(&context, || match (self.arity.get(), self.args.get()) {
-            (Arity::One, Some(arg)) => callback.call1(&arg),
-            (Arity::Tuple, Some(args)) => callback.call_tuple(&args),
-            _ => callback.call0(),
-        })
-        .map(drop)
-    }
-
-    /// Has what running it takes fetched into the caches.
-    #[inline]
-    pub fn prefetch(&self) {
-        self.context.prefetch(CONTEXT_SIZE);
-        self.args.prefetch(OBJECT_SIZE);
-    }
-
-    /// Whether it will not run.
-    #[inline]
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.get()
-    }
-
-    /// Notes where it was made, for debug mode.
-    pub fn trace(&self) -> PyResult<()> {
-        self.source_traceback.set(Some(crate::asyncio::source_traceback()?));
-        Ok(())
-    }
-
-    /// The callback, if not cancelled.
-    pub fn callback(&self) -> Option<Obj> {
-        self.callback.get()
-    }
-
-    /// The stack of its making, in debug mode.
-    pub fn source_traceback(&self) -> Option<Obj> {
-        self.source_traceback.get()
-    }
-
-    /// The arguments as a tuple, `None` when cancelled.
-    pub fn args_tuple(&self) -> PyResult<Obj> {
-        match (self.arity.get(), self.args.get()) {
-            _ if self.cancelled.get() => Ok(Obj::none()),
-            (Arity::One, Some(arg)) => Obj::tuple(&[arg]),
-            (Arity::Tuple, Some(args)) => Ok(args),
-            _ => Obj::tuple(&[]),
-        }
-    }
-
-    fn set_args(&self, args: &Obj) {
-        self.arity.set(if args.is_none() { Arity::None } else { Arity::Tuple });
-        self.args.set(args.non_none().cloned());
-    }
-
-    /// Cancels; `this` is the handle itself, whose repr debug mode keeps.
-    fn cancel(&self, this: &Obj) -> PyResult<()> {
-        if self.cancelled.replace(true) {
-            return Ok(());
-        }
-        let event_loop = self.event_loop.get();
-        let event_loop = event_loop.as_ref().and_then(Py::<NativeLoop>::from_instance);
-        if event_loop.is_some_and(|event_loop| event_loop.debug.get()) {
-            // The repr should still name the callback; "cancelled" comes first.
-            let repr = this.attr(c"__repr__")?.call0()?;
-            self.repr.set(Some(repr));
-        }
-        self.callback.set(None);
-        self.args.set(None);
-        Ok(())
-    }
-
-    fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [
-            &self.callback,
-            &self.args,
-            &self.context,
-            &self.event_loop,
-            &self.source_traceback,
-            &self.repr,
-        ] {
-            visitor.slot(slot);
-        }
-    }
-
-    fn clear(&self) {
-        self.callback.set(None);
-        self.args.set(None);
-        self.arity.set(Arity::None);
-        self.context.set(None);
-        self.event_loop.set(None);
-    }
-}
 
 /// A type that has a [`Core`]: all kinds share their methods through it.
 pub trait HasCore: NativeType {
     /// The shared part.
     fn core(&self) -> &Core;
+
+    /// Has the collector overlook what only this handle holds.
+    fn hide(&self) {
+        self.core().hide_context();
+    }
 
     /// Waits until no other thread is running the callback.
     fn settle(&self) {}
@@ -219,7 +67,7 @@ fn methods<T: HasCore>() -> Methods<T> {
         .noargs(
             c"get_context",
             c"Return the contextvars.Context the callback runs in.",
-            |this: &Py<T>| Ok(this.core().context.get()),
+            |this: &Py<T>| Ok(this.core().context()),
         )
         .noargs(
             c"_run",
@@ -241,9 +89,9 @@ fn properties<T: HasCore>() -> Properties<T> {
         )
         .get_set(
             c"_context",
-            |this: &Py<T>| Ok(this.core().context.get()),
+            |this: &Py<T>| Ok(this.core().context()),
             |this: &Py<T>, value: &Obj| {
-                this.core().context.set(Some(value.clone()));
+                this.core().set_context(value);
                 Ok(())
             },
         )
@@ -277,7 +125,7 @@ impl NativeType for Handle {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.Handle";
     const DOC: &'static std::ffi::CStr =
         c"A callback scheduled by call_soon(). See asyncio.Handle.";
-    const POOL: usize = 1024;
+    const POOL: usize = 16_384;
 
     fn cell() -> &'static TypeCell {
         &HANDLE
@@ -291,6 +139,10 @@ impl NativeType for Handle {
         self.0.clear();
     }
 
+    fn revealed(&self) {
+        self.0.reveal_context();
+    }
+
     fn methods() -> Methods<Self> {
         methods()
     }
@@ -298,6 +150,14 @@ impl NativeType for Handle {
     fn properties() -> Properties<Self> {
         properties()
     }
+}
+
+/// Gives back some of the memory that a burst has left: called when a loop goes to sleep.
+pub fn trim_pools() {
+    trim_pool::<Handle>();
+    trim_pool::<TimerHandle>();
+    #[cfg(Py_3_14)]
+    trim_pool::<ThreadSafeHandle>();
 }
 
 /// A foreign handle (asyncio's own, or what behaves like one): whether it was

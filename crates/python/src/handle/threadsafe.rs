@@ -89,7 +89,7 @@ impl NativeType for ThreadSafeHandle {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta._ThreadSafeHandle";
     const DOC: &'static std::ffi::CStr =
         c"A callback scheduled by call_soon_threadsafe(). See asyncio.Handle.";
-    const POOL: usize = 256;
+    const POOL: usize = 16_384;
 
     fn cell() -> &'static TypeCell {
         &THREAD_SAFE_HANDLE
@@ -101,6 +101,10 @@ impl NativeType for ThreadSafeHandle {
 
     fn clear(&self) {
         self.core.clear();
+    }
+
+    fn revealed(&self) {
+        self.core.reveal_context();
     }
 
     fn methods() -> Methods<Self> {

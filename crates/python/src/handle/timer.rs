@@ -85,7 +85,7 @@ impl NativeType for TimerHandle {
     const NAME: &'static std::ffi::CStr = c"batuta._batuta.TimerHandle";
     const DOC: &'static std::ffi::CStr =
         c"A callback scheduled by call_later() or call_at(). See asyncio.TimerHandle.";
-    const POOL: usize = 1024;
+    const POOL: usize = 16_384;
 
     fn cell() -> &'static TypeCell {
         &TIMER_HANDLE
@@ -98,6 +98,10 @@ impl NativeType for TimerHandle {
 
     fn clear(&self) {
         self.core.clear();
+    }
+
+    fn revealed(&self) {
+        self.core.reveal_context();
     }
 
     fn methods() -> Methods<Self> {

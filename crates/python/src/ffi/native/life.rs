@@ -175,6 +175,36 @@ unsafe fn keep<T: NativeType>(object: *mut py::PyObject) {
     }
 }
 
+/// So many dead instances may stay in a pool for ever.
+const KEPT: usize = 1024;
+
+/// A trim takes this part of what is in a pool beyond that.
+const TRIMMED_PART: usize = 16;
+
+/// Gives back some of the memory that a burst has left in the pool.
+#[inline]
+pub fn trim_pool<T: NativeType>() {
+    // SAFETY: the length is read for one operation.
+    let surplus = unsafe { (*T::cell().pool.get()).len() }.saturating_sub(KEPT);
+    if surplus > 0 {
+        trim::<T>(surplus.div_ceil(TRIMMED_PART));
+    }
+}
+
+#[cold]
+fn trim<T: NativeType>(count: usize) {
+    let class = T::cell().class();
+    for _ in 0..count {
+        // SAFETY: what is in the pool are dead instances, of which nothing but their memory
+        // is left; to free it runs no other code.
+        unsafe {
+            if let (Some(dead), Some(free)) = (take_dead::<T>(), (*class).tp_free) {
+                free(dead.cast());
+            }
+        }
+    }
+}
+
 /// # Safety
 /// `object` is an instance of `T`.
 unsafe fn base_is_blank<T: NativeType>(object: *mut py::PyObject) -> bool {

@@ -47,6 +47,7 @@ use super::object::Obj;
 use super::slot::Visitor;
 
 pub use define::define;
+pub use life::trim_pool;
 pub use rooted::Rooted;
 pub use slots::sent_or_stop;
 
@@ -78,7 +79,7 @@ pub trait NativeType: Sized + 'static {
     const OPEN: bool = false;
     /// Whether instances take weak references, though no attributes of their own.
     const WEAK: bool = false;
-    /// How many dead instances are kept for reuse.
+    /// How many dead instances are kept for reuse at most: see [`trim_pool`].
     const POOL: usize = 0;
     /// How Python code makes one; without it only Rust code can.
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = None;
@@ -113,6 +114,8 @@ pub trait NativeType: Sized + 'static {
     fn ends_quietly(&self) -> bool {
         false
     }
+    /// Told when the collector learns of an instance that it did not know: see [`Rooted`].
+    fn revealed(&self) {}
     /// Told before an instance goes into the pool: takes back what the type has put into
     /// its base.
     fn retire(_this: &Py<Self>) {}

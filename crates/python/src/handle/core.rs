@@ -1,0 +1,209 @@
+//! What all kinds of handle have: callback, arguments, context.
+//!
+//! Invariants: a cancelled handle holds neither callback nor arguments; a context that the
+//! collector does not know is held by its handle alone.
+//!
+//! Thread: under the interpreter's lock.
+
+use std::cell::Cell;
+
+use crate::event_loop::NativeLoop;
+use crate::ffi::{Obj, Py, PyResult, Slot, Visitor, context};
+
+/// How large a context is, and how much of an argument is looked at, in bytes.
+const CONTEXT_SIZE: usize = 48;
+const OBJECT_SIZE: usize = 16;
+
+/// How a handle keeps its arguments: one argument needs no tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arity {
+    None,
+    One,
+    Tuple,
+}
+
+/// What all kinds of handle have.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) callback: Slot,
+    args: Slot,
+    arity: Cell<Arity>,
+    context: Slot,
+    pub(super) event_loop: Slot,
+    pub(super) cancelled: Cell<bool>,
+    pub(super) source_traceback: Slot,
+    pub(super) repr: Slot,
+    /// Whether the collector does not know the context.
+    hides_context: Cell<bool>,
+}
+
+impl Core {
+    /// A callback to run in `context` (the current one's copy if none is given).
+    #[expect(clippy::inline_always, reason = "its parts are written where they stay only so")]
+    #[inline(always)]
+    pub fn new(
+        event_loop: &Py<NativeLoop>,
+        callback: &Obj,
+        args: &[Obj],
+        given: Option<&Obj>,
+    ) -> PyResult<Self> {
+        let context = match given {
+            Some(given) if !given.is_none() => given.clone(),
+            _ => context::copy_current()?,
+        };
+        let (arity, args) = match args {
+            [] => (Arity::None, Slot::default()),
+            [one] => (Arity::One, Slot::from(one.clone())),
+            many => (Arity::Tuple, Slot::from(Obj::tuple(many)?)),
+        };
+        Ok(Self {
+            callback: Slot::from(callback.clone()),
+            args,
+            arity: Cell::new(arity),
+            context: Slot::from(context),
+            event_loop: Slot::from(event_loop.as_obj().clone()),
+            cancelled: Cell::new(false),
+            source_traceback: Slot::default(),
+            repr: Slot::default(),
+            hides_context: Cell::new(false),
+        })
+    }
+
+    /// Calls the callback inside its context. Does nothing when cancelled.
+    #[inline]
+    pub fn run(&self) -> PyResult<()> {
+        if self.cancelled.get() {
+            return Ok(());
+        }
+        let (Some(callback), Some(context)) = (self.callback.get(), self.context()) else {
+            return Ok(());
+        };
+        context::run_in(&context, || match (self.arity.get(), self.args.get()) {
+            (Arity::One, Some(arg)) => callback.call1(&arg),
+            (Arity::Tuple, Some(args)) => callback.call_tuple(&args),
+            _ => callback.call0(),
+        })
+        .map(drop)
+    }
+
+    /// Has what running it takes fetched into the caches.
+    #[inline]
+    pub fn prefetch(&self) {
+        self.context.prefetch(CONTEXT_SIZE);
+        self.args.prefetch(OBJECT_SIZE);
+    }
+
+    /// The context in which it runs.
+    #[inline]
+    pub(super) fn context(&self) -> Option<Obj> {
+        self.reveal_context();
+        self.context.get()
+    }
+
+    pub(super) fn set_context(&self, context: &Obj) {
+        self.reveal_context();
+        self.context.set(Some(context.clone()));
+    }
+
+    /// Hides the context from the collector if nobody else has it: a copy that was made for
+    /// this handle. It becomes known before anybody can get hold of it, and before its end,
+    /// which contexts take to come to what is known only.
+    pub(super) fn hide_context(&self) {
+        if self.context.references() == 1 && self.context.get().is_some_and(|own| context::hide(&own)) {
+            self.hides_context.set(true);
+        }
+    }
+
+    /// Makes the context known to the collector.
+    #[inline]
+    pub(super) fn reveal_context(&self) {
+        if self.hides_context.replace(false)
+            && let Some(context) = self.context.get()
+        {
+            context::reveal(&context);
+        }
+    }
+
+    /// Whether it will not run.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    /// Notes where it was made, for debug mode.
+    pub fn trace(&self) -> PyResult<()> {
+        self.source_traceback.set(Some(crate::asyncio::source_traceback()?));
+        Ok(())
+    }
+
+    /// The callback, if not cancelled.
+    pub fn callback(&self) -> Option<Obj> {
+        self.callback.get()
+    }
+
+    /// The stack of its making, in debug mode.
+    pub fn source_traceback(&self) -> Option<Obj> {
+        self.source_traceback.get()
+    }
+
+    /// The arguments as a tuple, `None` when cancelled.
+    pub fn args_tuple(&self) -> PyResult<Obj> {
+        match (self.arity.get(), self.args.get()) {
+            _ if self.cancelled.get() => Ok(Obj::none()),
+            (Arity::One, Some(arg)) => Obj::tuple(&[arg]),
+            (Arity::Tuple, Some(args)) => Ok(args),
+            _ => Obj::tuple(&[]),
+        }
+    }
+
+    pub(super) fn set_args(&self, args: &Obj) {
+        self.arity.set(if args.is_none() { Arity::None } else { Arity::Tuple });
+        self.args.set(args.non_none().cloned());
+    }
+
+    /// Cancels; `this` is the handle itself, whose repr debug mode keeps.
+    pub(super) fn cancel(&self, this: &Obj) -> PyResult<()> {
+        if self.cancelled.replace(true) {
+            return Ok(());
+        }
+        let event_loop = self.event_loop.get();
+        let event_loop = event_loop.as_ref().and_then(Py::<NativeLoop>::from_instance);
+        if event_loop.is_some_and(|event_loop| event_loop.debug.get()) {
+            // The repr should still name the callback; "cancelled" comes first.
+            let repr = this.attr(c"__repr__")?.call0()?;
+            self.repr.set(Some(repr));
+        }
+        self.callback.set(None);
+        self.args.set(None);
+        Ok(())
+    }
+
+    pub(super) fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [
+            &self.callback,
+            &self.args,
+            &self.context,
+            &self.event_loop,
+            &self.source_traceback,
+            &self.repr,
+        ] {
+            visitor.slot(slot);
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        self.callback.set(None);
+        self.args.set(None);
+        self.arity.set(Arity::None);
+        self.reveal_context();
+        self.context.set(None);
+        self.event_loop.set(None);
+    }
+}
+
+impl Drop for Core {
+    #[inline]
+    fn drop(&mut self) {
+        self.reveal_context();
+    }
+}
