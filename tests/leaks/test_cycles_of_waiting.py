@@ -239,3 +239,27 @@ def test_what_waits_in_a_crowd_outlives_collections(loop_way: Way) -> None:
         [(number, (number,)) for number in range(count)]
         + [(-number, (number,)) for number in range(count)]
     )
+
+
+def test_what_is_cancelled_in_a_crowd_and_forgotten_ends_there(loop_way: Way) -> None:
+    """It leaves the queue without having run, and nobody else has it."""
+    references: list[weakref.ref[Witness]] = []
+
+    def cancelled(loop: Loop) -> None:
+        witness = Witness()
+        HELD.set(witness)
+        references.append(weakref.ref(witness))
+        loop.call_soon(len, ()).cancel()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(CROWD):
+            loop.call_soon(len, ())
+        for _ in range(100):
+            contextvars.copy_context().run(cancelled, loop)
+        assert all(reference() is not None for reference in references)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert all(reference() is None for reference in references)
+
+    loop_way.run(main)
