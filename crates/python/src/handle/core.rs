@@ -109,7 +109,9 @@ impl Core {
     /// this handle. It becomes known before anybody can get hold of it, and before its end,
     /// which contexts take to come to what is known only.
     pub(super) fn hide_context(&self) {
-        if self.context.references() == 1 && self.context.get().is_some_and(|own| context::hide(&own)) {
+        if self.context.references() == 1
+            && self.context.get().is_some_and(|own| context::hide(&own))
+        {
             self.hides_context.set(true);
         }
     }

@@ -57,8 +57,7 @@ impl TimerHandle {
     ) -> PyResult<Py<Self>> {
         let due = Instant::at_or_after(when);
         let given_when = Slot::from(given_when);
-        let timer =
-            event_loop.make_timer(Self { core, when, given_when, key: Cell::new(None) })?;
+        let timer = event_loop.make_timer(Self { core, when, given_when, key: Cell::new(None) })?;
         let result = Py::clone(&timer);
         let key = event_loop.timers.borrow_mut().insert(due, Due::Handle(timer));
         result.key.set(Some(key));
