@@ -11,6 +11,7 @@
 pub mod bytes;
 pub mod clock;
 pub mod driver;
+pub mod heap;
 pub mod ready;
 pub mod registry;
 pub mod resolver;

@@ -163,14 +163,13 @@ impl Entry {
     /// Has what a handle holds fetched; the handle itself should be there by now.
     #[inline]
     pub fn prefetch_held(&self) {
-        match self.first.addr().get() & TAG {
-            HANDLE | TIMER => self.look_at(|ready| match ready {
-                Ready::Handle(handle) => handle.core().prefetch(),
-                Ready::Timer(timer) => timer.core().prefetch(),
-                _ => {}
-            }),
+        self.look_at(|ready| match ready {
+            Ready::Handle(handle) => handle.core().prefetch(),
+            Ready::Timer(timer) => timer.core().prefetch(),
+            #[cfg(Py_3_14)]
+            Ready::ThreadSafe(handle) => handle.core().prefetch(),
             _ => {}
-        }
+        });
     }
 
     /// Shows what it is to `body`.

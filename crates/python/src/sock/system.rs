@@ -5,6 +5,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use batuta_engine::heap::expect_large_blocks;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags};
 
 use crate::address;
@@ -60,6 +61,7 @@ pub fn recv(event_loop: &Py<NativeLoop>, sock: &Obj, size: &Obj) -> PyResult<Nat
     let room = if size <= SMALL_READ {
         Some(size)
     } else if size > MAX_READ || (size >= LARGE_READ && event_loop.large_sock_reads.get()) {
+        expect_large_blocks();
         match waiting(sock)? {
             Some(waiting) if waiting >= LARGE_READ => Some(size.min(waiting)),
             None if size > MAX_READ => return Ok(Native::Unsuited),

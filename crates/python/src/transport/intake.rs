@@ -18,6 +18,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
 use batuta_engine::driver::Readiness;
+use batuta_engine::heap::expect_large_blocks;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
@@ -230,6 +231,7 @@ impl Intake {
         if !self.large_reads.get() {
             return None;
         }
+        expect_large_blocks();
         let waiting = usize::try_from(ioctl_fionread(fd).ok()?).ok()?;
         (waiting >= LARGE_READ).then_some(waiting.min(MAX_READ))
     }
