@@ -133,8 +133,10 @@ def check(way: Way, work: Work) -> None:
             # Caches of the interpreter (of source lines, say) hold a None here and there.
             allowed = 200 if name in ("None", "everything") else 2
             assert abs(grown) <= allowed, f"{grown} more references to {name}"
-        assert after.objects - before.objects < 100
-        assert after.blocks - before.blocks < 1000
+        grown = after.objects - before.objects
+        assert grown < 100, f"{grown} more objects"
+        grown = after.blocks - before.blocks
+        assert grown < 1000, f"{grown} more blocks"
         grown = after.resident - before.resident
         assert grown < 4 << 20, f"{grown >> 10} KiB more"
 

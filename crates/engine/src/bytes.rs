@@ -126,7 +126,7 @@ impl ByteQueue {
 
     /// Makes room for `count` bytes in all, if that is not much: so many are expected.
     #[inline]
-    pub fn expect(&mut self, count: usize) {
+    pub fn reserve(&mut self, count: usize) {
         if count > self.len() && count <= LARGEST_SPARE {
             self.make_room(count - self.len());
         }
@@ -275,12 +275,12 @@ mod tests {
     fn what_is_expected_does_not_grow_again() {
         let mut queue = ByteQueue::default();
         queue.append(b"some");
-        queue.expect(100_000);
+        queue.reserve(100_000);
         let block = queue.data.as_ptr();
         queue.append(&vec![1; 60_000]);
         queue.append(&vec![2; 39_996]);
         assert_eq!((queue.len(), queue.data.as_ptr()), (100_000, block));
-        queue.expect(usize::MAX);
+        queue.reserve(usize::MAX);
         assert_eq!(queue.data.as_ptr(), block);
     }
 

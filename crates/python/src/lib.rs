@@ -28,7 +28,7 @@ use ffi::{Args, Obj, PyResult};
 
 /// Called by the interpreter's import system.
 #[unsafe(no_mangle)]
-pub extern "C" fn PyInit__batuta() -> *mut pyo3_ffi::PyObject {
+pub extern "C" fn PyInit__batuta() -> ffi::module::Initial {
     ffi::module::init(c"_batuta", c"The native half of Batuta.", fill)
 }
 

@@ -125,8 +125,11 @@ struct Definition(UnsafeCell<py::PyModuleDef>);
 // SAFETY: given to CPython once, under the lock; CPython owns it from then on.
 unsafe impl Sync for Definition {}
 
+/// What the interpreter takes from `PyInit_*`.
+pub type Initial = *mut py::PyObject;
+
 /// What `PyInit_*` returns: the definition, with `fill` to be run at import.
-pub fn init<F: Fill>(name: &'static CStr, doc: &'static CStr, _fill: F) -> *mut py::PyObject {
+pub fn init<F: Fill>(name: &'static CStr, doc: &'static CStr, _fill: F) -> Initial {
     let slots = vec![
         py::PyModuleDef_Slot { slot: py::Py_mod_exec, value: exec::<F> as *mut c_void },
         #[cfg(Py_3_12)]

@@ -99,9 +99,9 @@ impl Buffer {
 
     /// Makes room for `count` bytes in all, which are expected.
     #[inline]
-    pub fn expect(&self, count: usize) {
+    pub fn reserve(&self, count: usize) {
         if let Place::Own(bytes) = &mut *self.0.borrow_mut() {
-            bytes.expect(count);
+            bytes.reserve(count);
         }
     }
 

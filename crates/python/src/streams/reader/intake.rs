@@ -31,13 +31,13 @@ impl Py<NativeStreamReader> {
     /// Adds what a transport has received; `fed` tells those who wait.
     #[inline]
     pub fn append(&self, data: &[u8]) -> PyResult<()> {
-        self.buffer.expect(self.expected.get());
+        self.buffer.reserve(self.expected.get());
         self.buffer.append(data)
     }
 
     /// Has a transport receive straight into the buffer: see [`Buffer::append_with`].
     pub fn append_with<R>(&self, room: usize, fill: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
-        self.buffer.expect(self.expected.get());
+        self.buffer.reserve(self.expected.get());
         self.buffer.append_with(room, fill)
     }
 
