@@ -133,3 +133,133 @@ def test_a_replaced_accept_is_called(
         server.close()
 
     run(main)
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("asked", ["never", "while open", "in connection_lost", "after the end"])
+@pytest.mark.parametrize("kind", ["IPv4", "Unix"])
+def test_the_socket_is_told_whenever_it_is_asked_for(
+    run: Run, tmp_path: Path, kind: str, asked: str
+) -> None:
+    """And its descriptor is closed with the transport, whether somebody asked or not."""
+    told: list[Any] = []
+
+    class Asking(Recorder):
+        def connection_lost(self, reason: Exception | None) -> None:
+            super().connection_lost(reason)
+            if asked == "in connection_lost":
+                told.append(self.transport.get_extra_info("socket"))
+                assert told[0].fileno() >= 0
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        listener = listening(kind, tmp_path)
+        protocol = Asking()
+        server = await loop.create_server(lambda: protocol, sock=listener)
+        before = open_descriptors()
+        client = socket.socket(listener.family)
+        client.connect(listener.getsockname())
+        await until(lambda: protocol.transport is not None)
+        transport: Any = protocol.transport
+        assert open_descriptors() == before + 2
+        if asked == "while open":
+            told.append(transport.get_extra_info("socket"))
+        client.send(b"hello")
+        await until(lambda: protocol.data == b"hello")
+        transport.write(b"world")
+        assert client.recv(10) == b"world"
+        transport.close()
+        await until(lambda: protocol.lost)
+        assert client.recv(10) == b""
+        client.close()
+        assert open_descriptors() == before
+        if asked == "after the end":
+            told.append(transport.get_extra_info("socket"))
+        if asked != "never":
+            assert told[0] is transport.get_extra_info("socket")
+            assert told[0].fileno() == -1
+            assert (told[0].family, told[0].type) == (listener.family, listener.type)
+            assert told[0].proto == listener.proto
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                told[0].getsockname()
+        server.close()
+
+    run(main)
+
+
+# Stock leaves it to the collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_connection_whose_protocol_cannot_be_made_is_closed(run: Run, tmp_path: Path) -> None:
+    def refuse() -> asyncio.Protocol:
+        raise ValueError("not today")
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        server = await asyncio.get_running_loop().create_server(refuse, sock=listener)
+        before = open_descriptors()
+        for _ in range(3):
+            with socket.create_connection(listener.getsockname()) as client:
+                client.setblocking(False)
+                assert await asyncio.get_running_loop().sock_recv(client, 10) == b""
+        assert open_descriptors() == before
+        server.close()
+
+    run(main)
+
+
+def test_a_socket_that_is_wrapped_before_anybody_has_seen_it(run: Run, tmp_path: Path) -> None:
+    """Some put an object of their own in the place of `_sock`, which sees what is done to it."""
+
+    class Wrapper:
+        def __init__(self, transport: Any) -> None:
+            self.transport = transport
+            self.closed = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.transport.get_extra_info("socket")._sock, name)
+
+        def close(self) -> None:
+            self.closed += 1
+            self.transport.get_extra_info("socket")._sock.close()
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+        transport._sock = wrapper = Wrapper(transport)
+        assert transport._sock is wrapper
+        client.send(b"hello")
+        await until(lambda: protocol.data == b"hello")
+        assert wrapper.getpeername() == client.getsockname()
+        transport.abort()
+        await until(lambda: protocol.lost)
+        assert wrapper.closed == 1
+        assert transport._sock is None
+        assert wrapper.fileno() == -1
+        client.close()
+        server.close()
+
+    run(main)
+
+
+def test_in_debug_mode_the_descriptor_is_closed_as_well(run: Run, tmp_path: Path) -> None:
+    """There the log shows the socket."""
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        before = open_descriptors()
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+        transport.get_extra_info("socket")
+        transport.close()
+        await until(lambda: protocol.lost)
+        assert client.recv(10) == b""
+        client.close()
+        assert open_descriptors() == before
+        server.close()
+
+    run(main, debug=True)

@@ -123,8 +123,8 @@ fn tcp<'a>(args: &Args<'a>) -> PyResult<Option<(&'a Obj, Destination)>> {
 /// Whether this is a plain stream socket, of that family if there is one.
 fn is_stream(sock: &Obj, family: Option<AddressFamily>) -> PyResult<bool> {
     Ok(Sockets::get().kind_of(sock)?.is_some_and(|made_with: SocketKind| {
-        made_with.kind == i64::from(SocketType::STREAM.as_raw())
-            && family.is_none_or(|family| made_with.family == i64::from(family.as_raw()))
+        made_with.kind == SocketType::STREAM.as_raw().cast_signed()
+            && family.is_none_or(|family| made_with.family == i32::from(family.as_raw()))
     }))
 }
 

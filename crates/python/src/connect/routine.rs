@@ -101,8 +101,8 @@ impl Connect {
         match destination {
             Some(Destination::Host(wanted)) => self.resolve(this, &wanted),
             Some(Destination::Path(path)) => {
-                let family = i64::from(AddressFamily::UNIX.as_raw());
-                let kind = i64::from(SocketType::STREAM.as_raw());
+                let family = i32::from(AddressFamily::UNIX.as_raw());
+                let kind = SocketType::STREAM.as_raw().cast_signed();
                 self.dial(this, SocketKind { family, kind, protocol: 0 }, &path)
             }
             Some(Destination::Socket(sock)) => {
@@ -160,8 +160,7 @@ impl Connect {
                 parts.len()
             )));
         };
-        let (family, kind, protocol) = (family.to_i64()?, kind.to_i64()?, protocol.to_i64()?);
-        self.dial(this, SocketKind { family, kind, protocol }, address)
+        self.dial(this, SocketKind::from_python(family, kind, protocol)?, address)
     }
 
     /// Makes a socket and connects it.

@@ -18,16 +18,16 @@ pub struct Target {
     pub native: SocketAddrAny,
 }
 
-const INET: i64 = AddressFamily::INET.as_raw() as i64;
-const INET6: i64 = AddressFamily::INET6.as_raw() as i64;
-const TCP: i64 = ipproto::TCP.as_raw().get() as i64;
-const UDP: i64 = ipproto::UDP.as_raw().get() as i64;
+const INET: i32 = AddressFamily::INET.as_raw() as i32;
+const INET6: i32 = AddressFamily::INET6.as_raw() as i32;
+const TCP: i32 = ipproto::TCP.as_raw().get().cast_signed();
+const UDP: i32 = ipproto::UDP.as_raw().get().cast_signed();
 
 /// What `address` means to a socket of this kind, if nothing has to be looked up.
 pub fn target(kind: SocketKind, given: &Obj) -> PyResult<Option<Target>> {
     let Ok(family) = u16::try_from(kind.family) else { return Ok(None) };
     let internet = kind.family == INET || kind.family == INET6;
-    let types = [SocketType::STREAM, SocketType::DGRAM].map(|known| i64::from(known.as_raw()));
+    let types = [SocketType::STREAM, SocketType::DGRAM].map(|known| known.as_raw().cast_signed());
     if internet && !(types.contains(&kind.kind) && [0, TCP, UDP].contains(&kind.protocol)) {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ pub fn literal(
     protocol: i64,
 ) -> PyResult<Option<(SocketKind, Obj)>> {
     let Some(text) = host.as_str().filter(|_| host.is_exact_str()) else { return Ok(None) };
-    if !port.is_exact_int() || ![0, TCP, UDP].contains(&protocol) {
+    if !port.is_exact_int() || ![0, TCP, UDP].map(i64::from).contains(&protocol) {
         return Ok(None);
     }
     let (found, address) = if text.parse::<Ipv4Addr>().is_ok() {
@@ -63,9 +63,9 @@ pub fn literal(
     } else {
         return Ok(None);
     };
-    if family != 0 && family != found {
+    if family != 0 && family != i64::from(found) {
         return Ok(None);
     }
-    let kind = i64::from(SocketType::STREAM.as_raw());
+    let kind = SocketType::STREAM.as_raw().cast_signed();
     Ok(Some((SocketKind { family: found, kind, protocol: TCP }, address)))
 }

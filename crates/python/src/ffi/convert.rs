@@ -170,6 +170,13 @@ impl Obj {
         Ok(value)
     }
 
+    /// The value of an int that must fit a C `int`.
+    pub fn to_i32(&self) -> PyResult<i32> {
+        let value = self.to_i64()?;
+        i32::try_from(value)
+            .map_err(|_| Raised::overflow_error("Python int too large to convert to C int"))
+    }
+
     /// Whether this is an int (or a subclass, such as bool).
     pub fn is_int(&self) -> bool {
         // SAFETY: the object is alive.

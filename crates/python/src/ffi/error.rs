@@ -125,6 +125,7 @@ macro_rules! raise_functions {
 impl Raised {
     raise_functions! {
         type_error => PyExc_TypeError,
+        overflow_error => PyExc_OverflowError,
         value_error => PyExc_ValueError,
         runtime_error => PyExc_RuntimeError,
         attribute_error => PyExc_AttributeError,

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -12,14 +12,14 @@ use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
 use crate::ffi::socket::{Example, SocketFields};
-use crate::ffi::{Obj, PyResult};
+use crate::ffi::{Obj, PyResult, Raised};
 
 use super::ops::Method;
 
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        accept, buf, bufsize, cast, data, gettimeout, n, nbytes, recv,
+        __init__, __new__, accept, buf, bufsize, cast, data, gettimeout, n, nbytes, recv,
         recv_into, recvfrom, recvfrom_into, sendto, setblocking, sock,
     }
 }
@@ -43,11 +43,13 @@ pub struct Sockets {
     genuine: [Obj; 8],
     /// `socket.socket.accept`.
     accept: Obj,
+    /// `_socket.socket.detach`.
+    detach: Obj,
     /// The descriptors `_socket.socket.family`, `.type` and `.proto`.
     family: Obj,
     kind: Obj,
     protocol: Obj,
-    stream: i64,
+    stream: i32,
     /// Where a `socket.socket` keeps its descriptor and timeout, if that was found.
     fields: Option<SocketFields>,
     /// The version of `socket.socket` in which nobody had replaced a method.
@@ -58,11 +60,19 @@ pub struct Sockets {
 #[derive(Clone, Copy, Debug)]
 pub struct SocketKind {
     /// `AF_INET` and so on.
-    pub family: i64,
+    pub family: i32,
     /// `SOCK_STREAM` and so on.
-    pub kind: i64,
+    pub kind: i32,
     /// `IPPROTO_TCP` and so on; mostly zero.
-    pub protocol: i64,
+    pub protocol: i32,
+}
+
+impl SocketKind {
+    /// Of numbers as Python has them.
+    pub fn from_python(family: &Obj, kind: &Obj, protocol: &Obj) -> PyResult<Self> {
+        let [family, kind, protocol] = [family, kind, protocol].map(Obj::to_i32);
+        Ok(Self { family: family?, kind: kind?, protocol: protocol? })
+    }
 }
 
 static SOCKETS: Global<Sockets> = Global::new();
@@ -83,6 +93,7 @@ impl Sockets {
             unpatched: Cell::new(None),
             check_ssl_socket: import(c"asyncio.base_events")?.attr(c"_check_ssl_socket")?,
             accept: class.attr(c"accept")?,
+            detach: native.attr(c"detach")?,
             module: import(c"socket")?,
             class,
             own: [
@@ -106,7 +117,7 @@ impl Sockets {
             family: native.attr(c"family")?,
             kind: native.attr(c"type")?,
             protocol: native.attr(c"proto")?,
-            stream: import(c"_socket")?.attr(c"SOCK_STREAM")?.to_i64()?,
+            stream: import(c"_socket")?.attr(c"SOCK_STREAM")?.to_i32()?,
         });
         Ok(())
     }
@@ -121,7 +132,7 @@ impl Sockets {
     /// exactly a `socket.socket`, in which nobody has replaced it.
     #[inline]
     pub fn is_genuine(&self, sock: &Obj, method: Method) -> PyResult<bool> {
-        if !sock.is_exactly(&self.class) || method == Method::Accept {
+        if !self.is_plain(sock) || method == Method::Accept {
             return Ok(false);
         }
         let version = sock.class_version();
@@ -162,17 +173,19 @@ impl Sockets {
         Ok(true)
     }
 
+    /// Whether this is exactly a `socket.socket`.
+    pub fn is_plain(&self, sock: &Obj) -> bool {
+        sock.is_exactly(&self.class)
+    }
+
     /// What a socket was made with, if it is exactly a `socket.socket`: its own attributes make
     /// enums of the numbers.
     pub fn kind_of(&self, sock: &Obj) -> PyResult<Option<SocketKind>> {
-        if !sock.is_exactly(&self.class) {
+        if !self.is_plain(sock) {
             return Ok(None);
         }
-        Ok(Some(SocketKind {
-            family: self.family(sock)?,
-            kind: self.kind.bound_to(sock)?.to_i64()?,
-            protocol: self.protocol.bound_to(sock)?.to_i64()?,
-        }))
+        let [kind, protocol] = [&self.kind, &self.protocol].map(|number| number.bound_to(sock));
+        SocketKind::from_python(&self.family.bound_to(sock)?, &kind?, &protocol?).map(Some)
     }
 
     /// The same of a listening socket whose `accept()` nobody has replaced.
@@ -199,7 +212,12 @@ impl Sockets {
     /// Whether this is exactly a `socket.socket`, of which nobody has replaced the methods that
     /// say its addresses.
     pub fn says_addresses_itself(&self, sock: &Obj) -> PyResult<bool> {
-        Ok(sock.is_exactly(&self.class) && self.has_own_methods()?)
+        Ok(self.is_plain(sock) && self.says_addresses()?)
+    }
+
+    /// Whether nobody has replaced the methods of `socket.socket` that say its addresses.
+    pub fn says_addresses(&self) -> PyResult<bool> {
+        self.has_own_methods()
     }
 
     /// Whether the methods that native code goes past are those of `_socket.socket`.
@@ -219,22 +237,37 @@ impl Sockets {
 
     /// A new socket, in non-blocking mode.
     pub fn open(&self, made_with: SocketKind) -> PyResult<Obj> {
-        let SocketKind { family, kind, protocol } = made_with;
-        // Told so by the flag, the system makes it so: one call less.
-        let kind = kind | i64::from(SocketFlags::NONBLOCK.bits());
-        let [family, kind, protocol] = [family, kind, protocol].map(Obj::int);
-        self.class.call_with(&[&family?, &kind?, &protocol?])
+        let [family, kind, protocol] = nonblocking(made_with)?;
+        self.class.call_with(&[&family, &kind, &protocol])
     }
 
-    /// `socket.socket(family, kind, protocol, fd)`, in non-blocking mode; `fd` is in that mode
-    /// already.
-    pub fn make_nonblocking(&self, made_with: SocketKind, fd: RawFd) -> PyResult<Obj> {
-        let SocketKind { family, kind, protocol } = made_with;
-        // Told so by the flag, the socket does not ask the system.
-        let kind = kind | i64::from(SocketFlags::NONBLOCK.bits());
-        let numbers = [family, kind, protocol, i64::from(fd)].map(Obj::int);
-        let [family, kind, protocol, fd] = numbers;
-        self.class.call_with(&[&family?, &kind?, &protocol?, &fd?])
+    /// The socket object of a descriptor, which is in non-blocking mode already. One that
+    /// cannot be made leaves the descriptor as it was.
+    pub fn adopt(&self, made_with: SocketKind, fd: OwnedFd) -> Result<Obj, (OwnedFd, Raised)> {
+        let sock = match self.class.call_method1(&self.names.__new__, &self.class) {
+            Ok(sock) => sock,
+            Err(raised) => return Err((fd, raised)),
+        };
+        let made = nonblocking(made_with).and_then(|[family, kind, protocol]| {
+            let fd = Obj::int(fd.as_raw_fd().into())?;
+            let init = self.class.getattr(&self.names.__init__)?;
+            init.call_with(&[&sock, &family, &kind, &protocol, &fd])
+        });
+        match made {
+            Ok(_) => {
+                // The socket has it now.
+                let _number = fd.into_raw_fd();
+                Ok(sock)
+            }
+            Err(raised) => {
+                let exception = raised.take();
+                // Taken away from it if it has got that far: it must not close it.
+                if let Err(raised) = self.detach.call1(&sock) {
+                    raised.clear();
+                }
+                Err((fd, Raised::restore(exception)))
+            }
+        }
     }
 
     /// `sock.fileno()`
@@ -256,14 +289,22 @@ impl Sockets {
     }
 
     /// The number of the socket's address family, for a genuine socket.
-    pub fn family(&self, sock: &Obj) -> PyResult<i64> {
-        self.family.bound_to(sock)?.to_i64()
+    pub fn family(&self, sock: &Obj) -> PyResult<i32> {
+        self.family.bound_to(sock)?.to_i32()
     }
 
     /// Whether a genuine socket is a stream.
     pub fn is_stream(&self, sock: &Obj) -> PyResult<bool> {
-        Ok(self.kind.bound_to(sock)?.to_i64()? == self.stream)
+        Ok(self.kind.bound_to(sock)?.to_i32()? == self.stream)
     }
+}
+
+/// What a socket of this kind in non-blocking mode is made with. Told so by the flag, the system
+/// makes it so, and one that exists is not asked: one call less.
+fn nonblocking(SocketKind { family, kind, protocol }: SocketKind) -> PyResult<[Obj; 3]> {
+    let kind = i64::from(kind) | i64::from(SocketFlags::NONBLOCK.bits());
+    let [family, kind, protocol] = [family.into(), kind, protocol.into()].map(Obj::int);
+    Ok([family?, kind?, protocol?])
 }
 
 /// Finds where sockets keep what is read of them most often.

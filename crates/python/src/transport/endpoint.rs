@@ -1,7 +1,6 @@
 //! What every native transport has: a file, a protocol, and an end.
 //!
-//! Ownership: the endpoint owns its file (a socket or pipe object) from the
-//! making of the transport until `connection_lost()` has been called; then it
+//! Ownership: the endpoint owns its [`File`] from the making of the transport until `connection_lost()` has been called; then it
 //! closes the file and lets go of protocol and loop.
 //!
 //! States ([`Phase`]):
@@ -25,10 +24,11 @@ use crate::asyncio::{logger, names};
 use crate::event_loop::{NativeLoop, Ready};
 use crate::ffi::error::os_error_class;
 use crate::ffi::names::Name;
-use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor, context};
+use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor, context};
 
 use super::AnyTransport;
 use super::extra::Extra;
+use super::file::File;
 use super::flow::Flow;
 
 /// An edge that tells of room to write and of nothing else.
@@ -54,7 +54,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Endpoint {
     pub(super) event_loop: RefCell<Option<Py<NativeLoop>>>,
-    pub(super) file: Slot,
+    pub(super) file: File,
     pub(super) protocol: Slot,
     pub(super) server: Slot,
     pub(super) extra: Extra,
@@ -79,16 +79,15 @@ impl Endpoint {
     /// An open endpoint. `extra` is what `get_extra_info()` tells of it.
     pub fn new(
         event_loop: &Py<NativeLoop>,
-        file: &Obj,
+        file: File,
         protocol: &Obj,
         server: Option<&Obj>,
         extra: Extra,
     ) -> PyResult<Self> {
-        let fd = file.call_method0(&names().fileno)?.to_i64()?;
-        let fd = RawFd::try_from(fd).map_err(|_| Raised::value_error("invalid descriptor"))?;
+        let fd = file.number()?;
         Ok(Self {
             event_loop: RefCell::new(Some(event_loop.clone())),
-            file: Slot::from(file.clone()),
+            file,
             protocol: Slot::from(protocol.clone()),
             server: Slot::from(server.and_then(Obj::non_none).cloned()),
             extra,
@@ -140,17 +139,15 @@ impl Endpoint {
         self.protocol.set(Some(protocol.clone()));
     }
 
-    /// The file object, until the end.
-    pub fn file(&self) -> Option<Obj> {
-        self.file.get()
-    }
-
-    /// Puts another object in the place of the file, which it wraps. Data still
+    /// Puts another object in the place of the file's, which it wraps. Data still
     /// goes through the descriptor.
-    pub fn wrap_file(&self, wrapper: &Obj) {
-        if self.file.is_some() {
-            self.file.set(Some(wrapper.clone()));
+    pub fn wrap_file(&self, wrapper: &Obj) -> PyResult<()> {
+        if self.file.is_open() {
+            // Which holds the file's own object from now on.
+            self.extra.socket(&self.file)?;
+            self.file.replace(wrapper);
         }
+        Ok(())
     }
 
     /// How far it has come.
@@ -265,19 +262,21 @@ impl Endpoint {
         {
             visitor.obj(event_loop.as_obj());
         }
-        for slot in [&self.file, &self.protocol, &self.server, &self.context, &self.given_context] {
+        for slot in [&self.protocol, &self.server, &self.context, &self.given_context] {
             visitor.slot(slot);
         }
+        self.file.traverse(visitor);
         self.extra.traverse(visitor);
     }
 
-    /// Breaks cycles. The file stays: the finalizer has closed it.
+    /// Breaks cycles.
     pub fn clear(&self) {
         let event_loop = self.event_loop.borrow_mut().take();
         drop(event_loop);
         for slot in [&self.protocol, &self.server, &self.context, &self.given_context] {
             slot.set(None);
         }
+        self.file.clear();
         self.extra.clear();
     }
 }

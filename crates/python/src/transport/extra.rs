@@ -1,8 +1,8 @@
 //! [`Extra`]: what `get_extra_info()` tells of a transport.
 //!
-//! A connection is asked for three things: its socket and the two addresses. They are kept
-//! without a dict, and what wraps the socket is made when somebody wants it, because a server
-//! has many connections that do nothing, and most of them are never asked. What has more to tell,
+//! A connection is asked for three things: its socket and the two addresses. The addresses are
+//! kept without a dict, and the socket is made, and what wraps it, when somebody wants it: a
+//! server has many connections that do nothing, and most of them are never asked. What has more to tell,
 //! and what somebody has asked for its `_extra`, has asyncio's dict; the dict counts from then on.
 //!
 //! Thread: the loop's, under the interpreter's lock.
@@ -12,13 +12,15 @@ use std::cell::Cell;
 use crate::asyncio::{Asyncio, names};
 use crate::ffi::{Obj, PyResult, Slot, Visitor};
 
+use super::file::File;
+
 /// What the first slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
     /// The dict, which has everything.
     Dict,
-    /// The socket itself.
-    Socket,
+    /// Nothing: the socket is the file's.
+    Nothing,
     /// The `TransportSocket` that stands for it.
     Wrapper,
 }
@@ -44,37 +46,36 @@ impl From<Obj> for Extra {
 }
 
 impl Extra {
-    /// Of a connection: its socket and the addresses of its ends, each `None` where the system
-    /// has said none.
-    pub fn of_connection(sock: &Obj, near: Obj, far: Obj) -> Self {
+    /// Of a connection: the addresses of its ends, each `None` where the system has said none.
+    pub fn of_connection(near: Obj, far: Obj) -> Self {
         Self {
-            first: Slot::from(sock.clone()),
-            holds: Cell::new(First::Socket),
+            first: Slot::default(),
+            holds: Cell::new(First::Nothing),
             sockname: Slot::from(near),
             peername: Slot::from(far),
         }
     }
 
-    /// `get_extra_info(name, default)`.
-    pub fn get(&self, name: &Obj, default: &Obj) -> PyResult<Obj> {
+    /// `get_extra_info(name, default)` of the transport with this file.
+    pub fn get(&self, file: &File, name: &Obj, default: &Obj) -> PyResult<Obj> {
         if self.holds.get() != First::Dict {
             match name.as_str() {
-                Some("socket") => return self.socket(),
+                Some("socket") => return self.socket(file),
                 Some("sockname") => return Ok(self.sockname.get_or_none()),
                 Some("peername") => return Ok(self.peername.get_or_none()),
                 Some(_) => return Ok(default.clone()),
                 None => {} // What cannot be a key is the dict's to refuse.
             }
         }
-        self.dict()?.call_method2(&names().get, name, default)
+        self.dict(file)?.call_method2(&names().get, name, default)
     }
 
     /// `_extra`.
-    pub fn dict(&self) -> PyResult<Obj> {
+    pub fn dict(&self, file: &File) -> PyResult<Obj> {
         if self.holds.get() != First::Dict {
             let dict = Obj::dict()?;
             dict.dict_set(&names().peername, &self.peername.get_or_none())?;
-            dict.dict_set(&names().socket, &self.socket()?)?;
+            dict.dict_set(&names().socket, &self.socket(file)?)?;
             dict.dict_set(&names().sockname, &self.sockname.get_or_none())?;
             self.set_dict(&dict);
         }
@@ -89,12 +90,14 @@ impl Extra {
         self.peername.set(None);
     }
 
-    fn socket(&self) -> PyResult<Obj> {
-        let first = self.first.get_or_none();
-        if self.holds.get() == First::Wrapper || first.is_none() {
-            return Ok(first);
+    /// What stands for the socket of a connection; nothing where there is asyncio's dict.
+    pub fn socket(&self, file: &File) -> PyResult<Obj> {
+        match self.holds.get() {
+            First::Dict => return Ok(Obj::none()),
+            First::Wrapper => return Ok(self.first.get_or_none()),
+            First::Nothing => {}
         }
-        let wrapper = Asyncio::get().transport_socket.call1(&first)?;
+        let wrapper = Asyncio::get().transport_socket.call1(&file.socket()?)?;
         self.first.set(Some(wrapper.clone()));
         self.holds.set(First::Wrapper);
         Ok(wrapper)

@@ -61,7 +61,8 @@ fn extra_info<T: Transport>(this: &Py<T>, args: &Args<'_>) -> PyResult<Obj> {
         // Whoever asks for the socket may shut it down, behind what was written.
         T::send_held_back(this)?;
     }
-    this.endpoint().extra.get(name, default.unwrap_or(&Obj::none()))
+    let endpoint = this.endpoint();
+    endpoint.extra.get(&endpoint.file, name, default.unwrap_or(&Obj::none()))
 }
 
 /// The private names that libraries and tests read.
@@ -81,7 +82,7 @@ pub fn properties<T: Transport>() -> Properties<T> {
             // Whoever asks for the socket may shut it down, behind what was written.
             |this: &Py<T>| {
                 T::send_held_back(this)?;
-                this.endpoint().extra.dict()
+                this.endpoint().extra.dict(&this.endpoint().file)
             },
             |this: &Py<T>, value: &Obj| {
                 this.endpoint().extra.set_dict(value);

@@ -1,143 +1,175 @@
-//! A transport's file: the Python object behind its descriptor.
+//! [`File`]: what a transport reads and writes, a Python object or a bare descriptor.
+//!
+//! Role: most transports are made for an object that somebody else has made, a socket or a pipe.
+//! A connection that a server has accepted is only a descriptor at first: its `socket.socket` is
+//! made when somebody asks for it, which for most connections is never.
+//!
+//! Ownership: a file owns its descriptor, itself or through the object, until [`File::close`].
+//!
+//! Thread: the loop's, under the interpreter's lock.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use rustix::net::sockopt::set_tcp_nodelay;
-use rustix::net::{AddressFamily, SocketType, ipproto};
-
-use crate::address;
-use crate::asyncio::{Asyncio, names};
-use crate::ffi::{Obj, PyResult, Raised};
+use crate::asyncio::names;
+use crate::ffi::{Obj, PyResult, Raised, Slot, Visitor};
 use crate::sock::{SocketKind, Sockets};
 
-use super::intake::Source;
-
-/// Keeps a socket's descriptor open as long as the transport uses it, even if
-/// somebody closes the socket object meanwhile: its number must not go to
-/// another file under the transport's feet.
-pub fn hold_socket(sock: &Obj) -> PyResult<()> {
-    let refs = sock.getattr_or_none(&names()._io_refs)?;
-    if refs.is_int() {
-        sock.setattr(&names()._io_refs, &Obj::int(refs.to_i64()? + 1)?)?;
-    }
-    Ok(())
+/// A transport's file.
+#[derive(Debug)]
+pub struct File {
+    open: Cell<bool>,
+    /// Whether a socket object that is closed is to leave the descriptor open.
+    held: Cell<bool>,
+    /// Stays when the file has been closed: somebody may ask for the socket then.
+    object: Slot,
+    /// A connection of which nobody has wanted the object.
+    bare: RefCell<Option<OwnedFd>>,
+    /// What the object of a connection is made with.
+    kind: Cell<Option<SocketKind>>,
 }
 
-/// Closes a file, and lets go of it if it was held.
-pub fn close_file(file: &Obj) -> PyResult<()> {
-    let release = file.getattr_or_none(&names()._decref_socketios)?;
-    let refs = file.getattr_or_none(&names()._io_refs)?;
-    if !release.is_none() && refs.is_int() {
-        match refs.to_i64()? {
-            ..=0 => {}
-            // Nobody else holds it: closed in one go.
-            1 => file.setattr(&names()._io_refs, &Obj::int(0)?)?,
-            _ => {
-                file.call_method0(&names().close)?;
-                return release.call0().map(drop);
+impl From<&Obj> for File {
+    fn from(object: &Obj) -> Self {
+        Self {
+            open: Cell::new(true),
+            held: Cell::new(false),
+            object: Slot::from(object.clone()),
+            bare: RefCell::default(),
+            kind: Cell::new(None),
+        }
+    }
+}
+
+impl File {
+    /// A connected socket of this kind in non-blocking mode.
+    pub fn accepted(fd: OwnedFd, kind: SocketKind) -> Self {
+        Self {
+            open: Cell::new(true),
+            held: Cell::new(false),
+            object: Slot::default(),
+            bare: RefCell::new(Some(fd)),
+            kind: Cell::new(Some(kind)),
+        }
+    }
+
+    /// The number of its descriptor.
+    pub fn number(&self) -> PyResult<RawFd> {
+        if let Some(bare) = &*self.bare.borrow() {
+            return Ok(bare.as_raw_fd());
+        }
+        let fd = self.object.get_or_none().call_method0(&names().fileno)?.to_i64()?;
+        RawFd::try_from(fd).map_err(|_| Raised::value_error("invalid descriptor"))
+    }
+
+    /// Whether it has not been closed.
+    pub fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    /// The object, if there is one already.
+    pub fn made(&self) -> Option<Obj> {
+        self.object.get()
+    }
+
+    /// What its socket was made with, unless that is of a class of its own.
+    pub fn kind(&self) -> PyResult<Option<SocketKind>> {
+        match self.object.get() {
+            Some(sock) => Sockets::get().kind_of(&sock),
+            None => Ok(self.kind.get()),
+        }
+    }
+
+    /// Keeps a socket's descriptor open from now on as long as the transport uses it, even if
+    /// somebody closes the socket object meanwhile: its number must not go to
+    /// another file under the transport's feet.
+    pub fn hold(&self) -> PyResult<()> {
+        self.held.set(true);
+        let Some(object) = self.object.get() else { return Ok(()) };
+        let refs = object.getattr_or_none(&names()._io_refs)?;
+        if refs.is_int() {
+            object.setattr(&names()._io_refs, &Obj::int(refs.to_i64()? + 1)?)?;
+        }
+        Ok(())
+    }
+
+    /// The object, until the file is closed.
+    pub fn object(&self) -> PyResult<Option<Obj>> {
+        if !self.is_open() {
+            return Ok(None);
+        }
+        if let (Some(fd), Some(kind)) = (self.bare.take(), self.kind.get()) {
+            match Sockets::get().adopt(kind, fd) {
+                Ok(sock) => {
+                    self.object.set(Some(sock));
+                    if self.held.get() {
+                        self.hold()?;
+                    }
+                }
+                Err((fd, raised)) => {
+                    *self.bare.borrow_mut() = Some(fd);
+                    return Err(raised);
+                }
             }
         }
+        Ok(self.object.get())
     }
-    file.call_method0(&names().close).map(drop)
-}
 
-/// The dict of `get_extra_info()`: the socket, and both addresses as far as the
-/// system knows them.
-pub fn describe_socket(sock: &Obj, given: Option<&Obj>) -> PyResult<Obj> {
-    let extra = Obj::dict()?;
-    if let Some(given) = given.and_then(Obj::non_none) {
-        extra.call_method1(&names().update, given)?;
+    /// The socket of a connection, a closed one when it has been closed.
+    pub fn socket(&self) -> PyResult<Obj> {
+        if let Some(object) = self.object()?.or_else(|| self.object.get()) {
+            return Ok(object);
+        }
+        let Some(kind) = self.kind.get() else { return Ok(Obj::none()) };
+        let sock = Sockets::get().open(kind)?;
+        sock.call_method0(&names().close)?;
+        self.object.set(Some(sock.clone()));
+        Ok(sock)
     }
-    extra.dict_set(&names().socket, &Asyncio::get().transport_socket.call1(sock)?)?;
-    extra.dict_set(&names().sockname, &address_of(sock, End::Near)?)?;
-    if extra.dict_get(names().peername.as_obj())?.is_none() {
-        extra.dict_set(&names().peername, &address_of(sock, End::Far)?)?;
+
+    /// Puts another object in the place of its object.
+    pub fn replace(&self, object: &Obj) {
+        self.object.set(Some(object.clone()));
     }
-    Ok(extra)
-}
 
-/// An end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub enum End {
-    /// Ours.
-    Near,
-    /// The peer's.
-    Far,
-}
+    /// Lets go of it without closing it: it is somebody else's from now on.
+    pub fn forget(&self) {
+        self.open.set(false);
+        self.object.set(None);
+    }
 
-/// The address of an end, `None` if the system knows none.
-pub fn address_of(sock: &Obj, end: End) -> PyResult<Obj> {
-    if Sockets::get().says_addresses_itself(sock)? {
-        let number = sock.call_method0(&names().fileno)?.to_i64()?;
-        if let Some(fd) = RawFd::try_from(number).ok().filter(|fd| *fd >= 0) {
-            // SAFETY: the socket has it open during this one system call.
-            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-            let address = match end {
-                End::Near => rustix::net::getsockname(fd).map(Some),
-                End::Far => rustix::net::getpeername(fd),
-            };
-            return match address {
-                Ok(Some(address)) if address::is_native(address.address_family()) => {
-                    address::to_python(&address)
-                }
-                Ok(_) => address_by_method(sock, end),
-                Err(_) => Ok(Obj::none()),
-            };
+    /// Closes it.
+    pub fn close(&self) -> PyResult<()> {
+        if !self.open.replace(false) {
+            return Ok(());
+        }
+        drop(self.bare.take());
+        self.object.get().map_or(Ok(()), |object| close_object(&object))
+    }
+
+    /// Breaks cycles. What is open stays so: the finalizer closes it.
+    pub fn clear(&self) {
+        if !self.is_open() {
+            self.object.set(None);
         }
     }
-    address_by_method(sock, end)
+
+    /// Shows what it holds to the collector.
+    pub fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(&self.object);
+    }
 }
 
-/// The same by the socket object's own method.
-fn address_by_method(sock: &Obj, end: End) -> PyResult<Obj> {
-    let method = match end {
-        End::Near => &names().getsockname,
-        End::Far => &names().getpeername,
-    };
-    sock.call_method0(method).or_else(|raised| {
-        raised.catch(crate::ffi::error::os_error_class())?;
-        Ok(Obj::none())
-    })
-}
-
-/// What a short read of a stream socket says.
-pub fn stream_source(sock: &Obj) -> PyResult<Source> {
-    let (family, protocol) = if let Some(kind) = Sockets::get().kind_of(sock)? {
-        (kind.family, kind.protocol)
-    } else {
-        let [family, protocol] = [sock.attr_or_none(c"family")?, sock.attr_or_none(c"proto")?];
-        if !family.is_int() || !protocol.is_int() {
-            return Ok(Source::Socket);
-        }
-        (family.to_i64()?, protocol.to_i64()?)
-    };
-    Ok(match family {
-        // (Others, such as SCTP, keep the boundaries of messages.)
-        _ if is_internet(family) && is_tcp(protocol) => Source::Tcp,
-        _ if family == i64::from(AddressFamily::UNIX.as_raw()) => Source::Unix,
-        _ => Source::Socket,
-    })
-}
-
-/// Whether an internet socket for streams is TCP's: that is also what no protocol means.
-fn is_tcp(protocol: i64) -> bool {
-    [0, i64::from(ipproto::TCP.as_raw().get())].contains(&protocol)
-}
-
-fn is_internet(family: i64) -> bool {
-    let internet = [AddressFamily::INET, AddressFamily::INET6];
-    internet.iter().any(|known| i64::from(known.as_raw()) == family)
-}
-
-/// Sends small writes of a TCP socket at once (`TCP_NODELAY`), as asyncio documents it for
-/// all TCP connections. Stock leaves out sockets that were made without naming the
-/// protocol, `socket.socket()`, which a server that writes twice for an answer then makes
-/// wait 40 ms for each.
-pub fn set_nodelay(sock: &Obj, fd: BorrowedFd<'_>) -> PyResult<()> {
-    let Some(SocketKind { family, kind, protocol }) = Sockets::get().kind_of(sock)? else {
-        return Asyncio::get().set_nodelay.call1(sock).map(drop);
-    };
-    let tcp =
-        is_internet(family) && kind == i64::from(SocketType::STREAM.as_raw()) && is_tcp(protocol);
-    if tcp { set_tcp_nodelay(fd, true).map_err(Raised::os_error) } else { Ok(()) }
+/// Closes a file's object, and lets go of it if it was held.
+fn close_object(file: &Obj) -> PyResult<()> {
+    let release = file.getattr_or_none(&names()._decref_socketios)?;
+    let refs = file.getattr_or_none(&names()._io_refs)?;
+    let refs = if refs.is_int() && !release.is_none() { refs.to_i64()? } else { 0 };
+    if refs == 1 && Sockets::get().is_plain(file) {
+        // Nobody else holds it: closed in one go.
+        file.setattr(&names()._io_refs, &Obj::int(0)?)?;
+        return file.call_method0(&names().close).map(drop);
+    }
+    file.call_method0(&names().close)?;
+    if refs > 0 { release.call0().map(drop) } else { Ok(()) }
 }

@@ -11,7 +11,6 @@ use crate::ffi::names::Name;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::endpoint::{LOGGED_LOST_WRITES, Phase, Transport};
-use super::file::close_file;
 use super::flow::{Whose, report};
 
 impl<T: Transport> Py<T> {
@@ -112,7 +111,7 @@ impl<T: Transport> Py<T> {
     pub fn forget_file(&self) {
         self.unregister();
         self.endpoint().fd.set(-1);
-        self.endpoint().file.set(None);
+        self.endpoint().file.forget();
     }
 
     /// Reports an error that ends the transport, and ends it. What the peer has
@@ -189,11 +188,7 @@ impl<T: Transport> Py<T> {
         self.unregister();
         endpoint.fd.set(-1);
         endpoint.phase.set(Phase::Closed);
-        let closed = match endpoint.file.take() {
-            Some(file) => close_file(&file),
-            None => Ok(()),
-        };
-        let closed = closed.map_err(Raised::take);
+        let closed = endpoint.file.close().map_err(Raised::take);
         endpoint.protocol.set(None);
         endpoint.context.set(None);
         endpoint.given_context.set(None);
@@ -210,7 +205,7 @@ impl<T: Transport> Py<T> {
 
     /// `__del__`: a transport that nobody has closed is warned about and closed.
     pub fn abandoned(&self) {
-        if !self.endpoint().file.is_some() {
+        if !self.endpoint().file.is_open() {
             return;
         }
         let warned = Obj::str(&format!("unclosed transport {}", self.as_obj().repr_lossy()))

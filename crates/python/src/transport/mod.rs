@@ -13,6 +13,7 @@ mod flow;
 mod intake;
 mod life;
 mod pipe;
+mod socket;
 mod stream;
 mod tls;
 mod write_buffer;

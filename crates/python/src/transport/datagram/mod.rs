@@ -33,9 +33,9 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::face;
-use super::file::{describe_socket, hold_socket};
 use super::flow;
 use super::intake::{MAX_READ, Reading};
+use super::socket::describe_socket;
 use crate::address::KnownAddress;
 use address::Family;
 use send_queue::SendQueue;
@@ -101,7 +101,7 @@ impl DatagramTransport {
             _ => None,
         };
         let transport = Py::new(Self {
-            endpoint: Endpoint::new(event_loop, sock, protocol, None, extra.into())?,
+            endpoint: Endpoint::new(event_loop, sock.into(), protocol, None, extra.into())?,
             family: Family::of(sock)?,
             link,
             remote_address: Slot::from(address),
@@ -114,7 +114,7 @@ impl DatagramTransport {
             received_from: Senders::default(),
             sent_to: KnownAddress::default(),
         })?;
-        hold_socket(sock)?;
+        transport.endpoint.file.hold()?;
         transport.introduce(Some(&names()._start_reading), waiter)?;
         Ok(transport)
     }
@@ -268,7 +268,7 @@ impl NativeType for DatagramTransport {
 
     fn properties() -> Properties<Self> {
         face::properties()
-            .get(c"_sock", |this: &Py<Self>| Ok(this.endpoint.file()))
+            .get(c"_sock", |this: &Py<Self>| this.endpoint.file.object())
             .get(c"_address", |this: &Py<Self>| Ok(this.remote_address.get()))
             .get(c"_paused", |this: &Py<Self>| Ok(this.reading.get() == Reading::Paused))
             .get(c"_buffer_size", |this: &Py<Self>| Ok(this.buffered()))

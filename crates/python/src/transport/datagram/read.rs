@@ -159,7 +159,7 @@ impl Py<DatagramTransport> {
 
     #[cold]
     fn receive_by_python(&self) -> PyResult<Received> {
-        let Some(sock) = self.endpoint.file() else { return Ok(Received::Nothing) };
+        let Some(sock) = self.endpoint.file.object()? else { return Ok(Received::Nothing) };
         match sock.call_method1(&names().recvfrom, &Obj::size(MAX_READ)?) {
             Ok(pair) => match pair.collect()?.as_slice() {
                 [data, sender] => Ok(Received::Datagram(data.clone(), sender.clone())),

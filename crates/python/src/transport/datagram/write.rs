@@ -139,7 +139,7 @@ impl Py<DatagramTransport> {
 
     #[cold]
     fn attempt_by_python(&self, data: &Obj, address: Option<&Obj>) -> PyResult<Outcome> {
-        let Some(sock) = self.endpoint.file() else {
+        let Some(sock) = self.endpoint.file.object()? else {
             return Ok(Outcome::Failed(Raised::os_error(Errno::BADF).take()));
         };
         let sent = match address {

@@ -60,7 +60,7 @@ fn open(
         info.attr(c"update")?.call1(extra)?;
     }
     info.set_item("pipe", pipe)?;
-    let endpoint = Endpoint::new(event_loop, pipe, protocol, None, info.into())?;
+    let endpoint = Endpoint::new(event_loop, pipe.into(), protocol, None, info.into())?;
     let kind = endpoint.fd().and_then(Kind::of).map_err(Raised::os_error)?;
     match kind {
         Some(kind) => Ok((endpoint, kind)),
@@ -123,7 +123,7 @@ fn methods<T: Transport>() -> Methods<T> {
 fn properties<T: Transport>() -> Properties<T> {
     face::properties().get_set(
         c"_pipe",
-        |this: &Py<T>| Ok(this.endpoint().file()),
+        |this: &Py<T>| this.endpoint().file.object(),
         |this: &Py<T>, value: &Obj| {
             if !value.is_none() {
                 return Err(Raised::attribute_error("a transport's pipe cannot be replaced"));

@@ -24,7 +24,6 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Transport};
-use super::super::file::hold_socket;
 use super::super::flow::report;
 use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading, Source};
 use super::Kind;
@@ -53,7 +52,7 @@ impl ReadPipeTransport {
         super::set_nonblocking(&endpoint)?;
         let source = source(&endpoint, kind).map_err(Raised::os_error)?;
         let transport = Py::new(Self { endpoint, intake: Intake::new(source), fileno })?;
-        hold_socket(pipe)?;
+        transport.endpoint.file.hold()?;
         transport.introduce(Some(&names()._start_reading), waiter)?;
         Ok(transport)
     }

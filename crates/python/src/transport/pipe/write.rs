@@ -28,7 +28,6 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Phase, ROOM, Transport};
-use super::super::file::hold_socket;
 use super::super::flow;
 use super::super::write_buffer::{Drained, WriteBuffer, pieces, require_bytes_like};
 use super::Kind;
@@ -78,7 +77,7 @@ impl WritePipeTransport {
             buffer: RefCell::default(),
             blocked: Cell::new(false),
         })?;
-        hold_socket(pipe)?;
+        transport.endpoint.file.hold()?;
         let watch = (kind != Kind::Device).then_some(&names()._watch_reader);
         transport.introduce(watch, waiter)?;
         Ok(transport)

@@ -7,7 +7,7 @@
 //! The listening socket is watched level-triggered, as `add_reader` does it, so
 //! several processes may share it and connections may be left for the next turn.
 
-use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with, getsockname};
@@ -18,7 +18,8 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised, context};
 use crate::sock::{SocketKind, Sockets};
 
-use super::super::file::{End, address_of};
+use super::super::file::File;
+use super::super::socket::{End, address_of};
 use super::{Known, Made, StreamTransport};
 
 /// The system is short of something: accepting pauses.
@@ -41,7 +42,7 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
     let kind = Sockets::get().listener_kind(sock)?;
     for _ in 0..backlog.to_i64()? {
         match kind.map_or_else(|| accept_by_method(sock), |kind| listener.accept(sock, kind)) {
-            Ok(Some(accepted)) => listener.serve(&accepted)?,
+            Ok(Some(accepted)) => listener.serve(accepted)?,
             Ok(None) => return Ok(()),
             Err(raised) => {
                 let (raised, errno) = raised.errno();
@@ -60,7 +61,7 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
 
 /// A connection: a socket in non-blocking mode, and the addresses of its ends.
 struct Accepted {
-    conn: Obj,
+    conn: File,
     near: Obj,
     far: Obj,
 }
@@ -79,7 +80,7 @@ fn accept_by_method(sock: &Obj) -> PyResult<Option<Accepted>> {
     let (conn, far) = pair.ok_or_else(|| Raised::type_error("accept() must return a pair"))?;
     conn.call_method1(&names().setblocking, &Obj::bool(false))?;
     let near = address_of(&conn, End::Near)?;
-    Ok(Some(Accepted { conn, near, far }))
+    Ok(Some(Accepted { conn: File::from(&conn), near, far }))
 }
 
 impl Listener<'_> {
@@ -96,9 +97,7 @@ impl Listener<'_> {
             Ok((accepted, far)) => {
                 let far = far.as_ref().map_or_else(|| Ok(Obj::none()), address::to_python)?;
                 let near = getsockname(&accepted).ok();
-                // Given up before the socket object has it: one that fails half-way may own it
-                // already.
-                let conn = Sockets::get().make_nonblocking(kind, accepted.into_raw_fd())?;
+                let conn = File::accepted(accepted, kind);
                 let near = self.near_end(&conn, near)?;
                 Ok(Some(Accepted { conn, near, far }))
             }
@@ -109,23 +108,24 @@ impl Listener<'_> {
 
     /// The address of the near end, of which the system has said `address`. All connections to
     /// one address share one object.
-    fn near_end(&self, conn: &Obj, address: Option<SocketAddrAny>) -> PyResult<Obj> {
+    fn near_end(&self, conn: &File, address: Option<SocketAddrAny>) -> PyResult<Obj> {
         match address.filter(|address| address::is_native(address.address_family())) {
-            Some(address) if Sockets::get().says_addresses_itself(conn)? => {
+            Some(address) if Sockets::get().says_addresses()? => {
                 self.event_loop.near_address.object_of(Some(address))
             }
-            _ => address_of(conn, End::Near),
+            _ => address_of(&conn.socket()?, End::Near),
         }
     }
 
     /// Gives a connection its protocol and transport.
-    fn serve(&self, accepted: &Accepted) -> PyResult<()> {
-        let Accepted { conn, far, .. } = accepted;
+    fn serve(&self, accepted: Accepted) -> PyResult<()> {
         if self.event_loop.debug.get() {
+            let Accepted { conn, far, .. } = &accepted;
             let log = logger()?.getattr(&names().debug)?;
             let text = Obj::str("%r got a new connection from %r: %r")?;
-            log.call_with(&[&text, self.server, far, conn])?;
+            log.call_with(&[&text, self.server, far, &conn.socket()?])?;
         }
+        let sock = accepted.conn.made();
         let served = match self.context.non_none() {
             Some(given) => {
                 let own = given.attr(c"copy")?.call0()?;
@@ -133,25 +133,28 @@ impl Listener<'_> {
             }
             None => self.connect(accepted, None),
         };
-        served.or_else(|raised| self.failed(raised, conn))
+        served.or_else(|raised| self.failed(raised, sock.as_ref()))
     }
 
-    fn connect(&self, accepted: &Accepted, context: Option<&Obj>) -> PyResult<()> {
+    fn connect(&self, accepted: Accepted, context: Option<&Obj>) -> PyResult<()> {
         let protocol = self.protocol_factory.call0()?;
         let Accepted { conn, near, far } = accepted;
-        let extra = Known::Addresses { near: near.clone(), far };
+        let extra = Known::Addresses { near, far };
         let made = Made { waiter: None, extra, server: Some(self.server), context };
         StreamTransport::build(self.event_loop, conn, &protocol, made).map(drop)
     }
 
-    /// A connection that got no transport is closed; debug mode reports why.
+    /// A connection that got no transport is closed, which one without a socket object is
+    /// already; debug mode reports why.
     #[cold]
-    fn failed(&self, raised: Raised, conn: &Obj) -> PyResult<()> {
+    fn failed(&self, raised: Raised, sock: Option<&Obj>) -> PyResult<()> {
         if raised.escapes() {
             return Err(raised);
         }
         let exception = raised.take();
-        conn.call_method0(&names().close)?;
+        if let Some(sock) = sock {
+            sock.call_method0(&names().close)?;
+        }
         if !self.event_loop.debug.get() {
             return Ok(());
         }

@@ -33,9 +33,10 @@ use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::extra::Extra;
 use super::face;
-use super::file::{End, address_of, describe_socket, hold_socket, set_nodelay, stream_source};
+use super::file::File;
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading};
+use super::socket::{End, address_of, describe_socket, set_nodelay, stream_source};
 use super::tls::NativeSSLProtocol;
 use super::write_buffer::WriteBuffer;
 use hold::Cork;
@@ -69,7 +70,7 @@ enum Known<'a> {
     /// This dict, if any.
     Dict(Option<&'a Obj>),
     /// The addresses of both ends.
-    Addresses { near: Obj, far: &'a Obj },
+    Addresses { near: Obj, far: Obj },
 }
 
 /// What a transport may be made with.
@@ -95,7 +96,7 @@ impl StreamTransport {
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
         let extra = Known::Dict(extra);
-        Self::build(event_loop, sock, protocol, Made { waiter, extra, server, context })
+        Self::build(event_loop, sock.into(), protocol, Made { waiter, extra, server, context })
     }
 
     /// The transport of a client's connection; `waiter` is done once `connection_made()` has
@@ -110,27 +111,29 @@ impl StreamTransport {
         let context = if cfg!(Py_3_15) { Some(context::copy_current()?) } else { None };
         let (waiter, context) = (Some(waiter), context.as_ref());
         let made = Made { waiter, extra: Known::Dict(None), server: None, context };
-        Self::build(event_loop, sock, protocol, made)
+        Self::build(event_loop, sock.into(), protocol, made)
     }
 
     /// Makes a transport for a connected socket and schedules its beginning.
     fn build(
         event_loop: &Py<NativeLoop>,
-        sock: &Obj,
+        file: File,
         protocol: &Obj,
         Made { waiter, extra, server, context }: Made<'_>,
     ) -> PyResult<Py<Self>> {
         let extra = match extra {
-            Known::Addresses { near, far } => Extra::of_connection(sock, near, far.clone()),
-            Known::Dict(Some(dict)) if !dict.is_none() => describe_socket(sock, Some(dict))?.into(),
+            Known::Addresses { near, far } => Extra::of_connection(near, far),
+            Known::Dict(Some(dict)) if !dict.is_none() => {
+                describe_socket(&file.socket()?, Some(dict))?.into()
+            }
             Known::Dict(_) => {
-                let (near, far) = (address_of(sock, End::Near)?, address_of(sock, End::Far)?);
-                Extra::of_connection(sock, near, far)
+                let sock = file.socket()?;
+                Extra::of_connection(address_of(&sock, End::Near)?, address_of(&sock, End::Far)?)
             }
         };
-        let source = stream_source(sock)?;
+        let source = stream_source(&file)?;
         let transport = Py::new(Self {
-            endpoint: Endpoint::new(event_loop, sock, protocol, server, extra)?,
+            endpoint: Endpoint::new(event_loop, file, protocol, server, extra)?,
             intake: Intake::new(source),
             buffered_protocol: Cell::new(false),
             stream_protocol: Cell::new(false),
@@ -143,7 +146,7 @@ impl StreamTransport {
             empty_waiter: Slot::default(),
         })?;
         transport.endpoint.use_context(context);
-        hold_socket(sock)?;
+        transport.endpoint.file.hold()?;
         transport.use_protocol(protocol)?;
         if let Some(server) = server.and_then(Obj::non_none) {
             #[cfg(Py_3_13)]
@@ -151,8 +154,8 @@ impl StreamTransport {
             #[cfg(not(Py_3_13))]
             server.call_method0(&names()._attach)?;
         }
-        set_nodelay(sock, transport.endpoint.fd().map_err(Raised::os_error)?)?;
-
+        let fd = transport.endpoint.fd().map_err(Raised::os_error)?;
+        set_nodelay(&transport.endpoint.file, fd)?;
         transport.introduce(Some(&names()._start_reading), waiter)?;
         Ok(transport)
     }
@@ -336,11 +339,8 @@ impl NativeType for StreamTransport {
         face::properties()
             .get_set(
                 c"_sock",
-                |this: &Py<Self>| Ok(this.endpoint.file()),
-                |this: &Py<Self>, wrapper: &Obj| {
-                    this.endpoint.wrap_file(wrapper);
-                    Ok(())
-                },
+                |this: &Py<Self>| this.endpoint.file.object(),
+                |this: &Py<Self>, wrapper: &Obj| this.endpoint.wrap_file(wrapper),
             )
             .get(c"_read_ready_cb", |this: &Py<Self>| {
                 let open = !this.endpoint.is_closing();
