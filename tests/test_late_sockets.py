@@ -103,9 +103,13 @@ def test_an_abandoned_transport_closes_its_descriptor(run: Run) -> None:
         server.close()
         return number, client
 
-    with pytest.warns(ResourceWarning, match="unclosed transport"):
-        number, client = run(main)
+    def run_and_collect() -> tuple[int, socket.socket]:
+        left = run(main)
         gc.collect()
+        return left
+
+    with pytest.warns(ResourceWarning, match="unclosed transport"):
+        number, client = run_and_collect()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
     client.settimeout(5)

@@ -39,6 +39,7 @@ use batuta_engine::turn::PollBudget;
 use batuta_engine::waker::Waker;
 
 use crate::address::KnownAddress;
+use crate::ffi::context::Copies;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{AssignedFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
@@ -105,6 +106,8 @@ pub struct NativeLoop {
     current_handle: Slot,
     /// What the collector need not know.
     root: Root,
+    /// Copies of contexts for callbacks.
+    pub copies: Copies,
     /// The task whose step was the last entry that ran, while asyncio still has it as the
     /// current one.
     pub lingering: Slot,
@@ -149,6 +152,7 @@ impl NativeLoop {
             task_factory: Slot::default(),
             current_handle: Slot::default(),
             root: Root::default(),
+            copies: Copies::default(),
             lingering: Slot::default(),
             originals: Originals::default(),
             resolving: Resolving::default(),
@@ -216,6 +220,7 @@ impl NativeLoop {
         self.held.clear();
         self.resolving.clear();
         drop((ready, timers, owners, io));
+        self.copies.clear();
     }
 
     fn close(this: &Py<Self>) -> PyResult<()> {
@@ -277,6 +282,7 @@ impl NativeType for NativeLoop {
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);
         visitor.slot(&self.lingering);
+        self.copies.traverse(visitor);
     }
 
     fn clear(&self) {

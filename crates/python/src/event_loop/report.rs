@@ -15,7 +15,7 @@ impl Py<NativeLoop> {
     /// except what must leave the loop.
     #[inline]
     pub fn run_handle(&self, handle: &Obj, core: &Core) -> PyResult<()> {
-        match core.run() {
+        match core.run(handle, &self.copies) {
             Ok(()) => Ok(()),
             Err(raised) => self.callback_failed(raised, handle, core),
         }

@@ -20,9 +20,6 @@ use super::NativeLoop;
 /// make this part of them before it makes unknown ones.
 const WAITING_PER_MADE: usize = 8;
 
-/// So many wait before it pays to hide what handles hold as well.
-const MANY: usize = 1024;
-
 /// Whether the loop is a root, and what it has made in this capacity.
 #[derive(Debug, Default)]
 pub(super) struct Root {
@@ -59,9 +56,6 @@ impl NativeLoop {
         if !self.root.runs.get() {
             return Py::new(handle).map(Rooted::from);
         }
-        if self.ready.borrow().len() > MANY {
-            handle.hide();
-        }
         Rooted::new(handle)
     }
 
@@ -76,9 +70,6 @@ impl NativeLoop {
             return Py::new(timer).map(Rooted::from);
         }
         root.has_unknown_timers.set(true);
-        if waiting > MANY {
-            timer.hide();
-        }
         Rooted::new(timer)
     }
 }

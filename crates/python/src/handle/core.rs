@@ -1,17 +1,17 @@
 //! What all kinds of handle have: callback, arguments, context.
 //!
-//! Invariants: a cancelled handle holds neither callback nor arguments; a context that the
-//! collector does not know is held by its handle alone.
+//! Invariants: a cancelled handle holds neither callback nor arguments; a context that is shared
+//! is shown to nobody, and run in by nobody (see [`context::Copies`]).
 //!
 //! Thread: under the interpreter's lock.
 
 use std::cell::Cell;
 
 use crate::event_loop::NativeLoop;
-use crate::ffi::{Obj, Py, PyResult, Slot, Visitor, context};
+use crate::ffi::context::{self, Copies};
+use crate::ffi::{Obj, Py, PyResult, Slot, Visitor};
 
-/// How large a context is, and how much of an argument is looked at, in bytes.
-const CONTEXT_SIZE: usize = 48;
+/// How much of an argument is looked at, in bytes.
 const OBJECT_SIZE: usize = 16;
 
 /// How a handle keeps its arguments: one argument needs no tuple.
@@ -33,8 +33,8 @@ pub struct Core {
     pub(super) cancelled: Cell<bool>,
     pub(super) source_traceback: Slot,
     pub(super) repr: Slot,
-    /// Whether the collector does not know the context.
-    hides_context: Cell<bool>,
+    /// Whether the context is a snapshot, of which others run in copies, too.
+    shares: Cell<bool>,
 }
 
 impl Core {
@@ -47,9 +47,9 @@ impl Core {
         args: &[Obj],
         given: Option<&Obj>,
     ) -> PyResult<Self> {
-        let context = match given {
-            Some(given) if !given.is_none() => given.clone(),
-            _ => context::copy_current()?,
+        let (context, shares) = match given {
+            Some(given) if !given.is_none() => (given.clone(), false),
+            _ => (event_loop.copies.snapshot()?, true),
         };
         let (arity, args) = match args {
             [] => (Arity::None, Slot::default()),
@@ -65,64 +65,72 @@ impl Core {
             cancelled: Cell::new(false),
             source_traceback: Slot::default(),
             repr: Slot::default(),
-            hides_context: Cell::new(false),
+            shares: Cell::new(shares),
         })
     }
 
-    /// Calls the callback inside its context. Does nothing when cancelled.
+    /// Calls the callback of the handle `this` inside its context. Does nothing when cancelled.
     #[inline]
-    pub fn run(&self) -> PyResult<()> {
+    pub fn run(&self, this: &Obj, copies: &Copies) -> PyResult<()> {
         if self.cancelled.get() {
             return Ok(());
         }
-        let (Some(callback), Some(context)) = (self.callback.get(), self.context()) else {
-            return Ok(());
-        };
-        context::run_in(&context, || match (self.arity.get(), self.args.get()) {
+        let snapshot = if self.shares.get() { copies.begin(&self.context)? } else { None };
+        self.shares.set(false);
+        let Some(own) = self.context.get() else { return Ok(()) };
+        let result = context::run_in(&own, || self.call());
+        drop(own);
+        if let Some(snapshot) = snapshot {
+            // Who has the handle may ask for its context later, the exception handler for one.
+            let forgotten = result.is_ok() && this.reference_count() == 1;
+            copies.finish(if forgotten { self.context.take() } else { None }, &snapshot);
+        }
+        result
+    }
+
+    #[inline]
+    fn call(&self) -> PyResult<()> {
+        let Some(callback) = self.callback.get() else { return Ok(()) };
+        match (self.arity.get(), self.args.get()) {
             (Arity::One, Some(arg)) => callback.call1(&arg),
             (Arity::Tuple, Some(args)) => callback.call_tuple(&args),
             _ => callback.call0(),
-        })
+        }
         .map(drop)
     }
 
     /// Has what running it takes fetched into the caches.
     #[inline]
     pub fn prefetch(&self) {
-        self.context.prefetch(CONTEXT_SIZE);
         self.args.prefetch(OBJECT_SIZE);
     }
 
     /// The context in which it runs.
-    #[inline]
-    pub(super) fn context(&self) -> Option<Obj> {
-        self.reveal_context();
-        self.context.get()
+    pub(super) fn context(&self) -> PyResult<Option<Obj>> {
+        if self.shares.get()
+            && let Some(event_loop) =
+                Py::<NativeLoop>::from_instance(&self.event_loop.get_or_none())
+        {
+            event_loop.copies.own(&self.context)?;
+            self.shares.set(false);
+        }
+        Ok(self.context.get())
     }
 
     pub(super) fn set_context(&self, context: &Obj) {
-        self.reveal_context();
+        self.let_go();
         self.context.set(Some(context.clone()));
     }
 
-    /// Hides the context from the collector if nobody else has it: a copy that was made for
-    /// this handle. It becomes known before anybody can get hold of it, and before its end,
-    /// which contexts take to come to what is known only.
-    pub(super) fn hide_context(&self) {
-        if self.context.references() == 1
-            && self.context.get().is_some_and(|own| context::hide(&own))
-        {
-            self.hides_context.set(true);
-        }
-    }
-
-    /// Makes the context known to the collector.
+    /// Lets go of the snapshot, if it still shares one.
     #[inline]
-    pub(super) fn reveal_context(&self) {
-        if self.hides_context.replace(false)
-            && let Some(context) = self.context.get()
+    fn let_go(&self) {
+        if self.shares.replace(false)
+            && let Some(snapshot) = self.context.take()
+            && let Some(event_loop) =
+                Py::<NativeLoop>::from_instance(&self.event_loop.get_or_none())
         {
-            context::reveal(&context);
+            event_loop.copies.let_go(&snapshot);
         }
     }
 
@@ -177,7 +185,8 @@ impl Core {
         }
         self.callback.set(None);
         self.args.set(None);
-        Ok(())
+        // It waits no more, and whoever has it may be held by what its context holds.
+        self.context().map(drop)
     }
 
     pub(super) fn traverse(&self, visitor: &mut Visitor) {
@@ -197,7 +206,7 @@ impl Core {
         self.callback.set(None);
         self.args.set(None);
         self.arity.set(Arity::None);
-        self.reveal_context();
+        self.let_go();
         self.context.set(None);
         self.event_loop.set(None);
     }
@@ -206,6 +215,6 @@ impl Core {
 impl Drop for Core {
     #[inline]
     fn drop(&mut self) {
-        self.reveal_context();
+        self.let_go();
     }
 }

@@ -29,11 +29,6 @@ pub trait HasCore: NativeType {
     /// The shared part.
     fn core(&self) -> &Core;
 
-    /// Has the collector overlook what only this handle holds.
-    fn hide(&self) {
-        self.core().hide_context();
-    }
-
     /// Waits until no other thread is running the callback.
     fn settle(&self) {}
 
@@ -48,7 +43,7 @@ pub trait HasCore: NativeType {
         let event_loop = this.core().event_loop.get_or_none();
         match Py::<NativeLoop>::from_instance(&event_loop) {
             Some(event_loop) => event_loop.run_handle(this.as_obj(), this.core()),
-            None => this.core().run(),
+            None => Ok(()), // The collector has emptied it.
         }
     }
 }
@@ -67,7 +62,7 @@ fn methods<T: HasCore>() -> Methods<T> {
         .noargs(
             c"get_context",
             c"Return the contextvars.Context the callback runs in.",
-            |this: &Py<T>| Ok(this.core().context()),
+            |this: &Py<T>| this.core().context(),
         )
         .noargs(
             c"_run",
@@ -89,7 +84,7 @@ fn properties<T: HasCore>() -> Properties<T> {
         )
         .get_set(
             c"_context",
-            |this: &Py<T>| Ok(this.core().context()),
+            |this: &Py<T>| this.core().context(),
             |this: &Py<T>, value: &Obj| {
                 this.core().set_context(value);
                 Ok(())
@@ -137,10 +132,6 @@ impl NativeType for Handle {
 
     fn clear(&self) {
         self.0.clear();
-    }
-
-    fn revealed(&self) {
-        self.0.reveal_context();
     }
 
     fn methods() -> Methods<Self> {

@@ -80,7 +80,7 @@ impl HasCore for ThreadSafeHandle {
         let event_loop = this.core.event_loop.get_or_none();
         match Py::<NativeLoop>::from_instance(&event_loop) {
             Some(event_loop) => Self::run_in(this, event_loop),
-            None => this.core.run(),
+            None => Ok(()), // The collector has emptied it.
         }
     }
 }
@@ -101,10 +101,6 @@ impl NativeType for ThreadSafeHandle {
 
     fn clear(&self) {
         self.core.clear();
-    }
-
-    fn revealed(&self) {
-        self.core.reveal_context();
     }
 
     fn methods() -> Methods<Self> {

@@ -99,10 +99,6 @@ impl NativeType for TimerHandle {
         self.core.clear();
     }
 
-    fn revealed(&self) {
-        self.core.reveal_context();
-    }
-
     fn methods() -> Methods<Self> {
         methods().noargs(
             c"when",

@@ -114,8 +114,6 @@ pub trait NativeType: Sized + 'static {
     fn ends_quietly(&self) -> bool {
         false
     }
-    /// Told when the collector learns of an instance that it did not know: see [`Rooted`].
-    fn revealed(&self) {}
     /// Told before an instance goes into the pool: takes back what the type has put into
     /// its base.
     fn retire(_this: &Py<Self>) {}

@@ -38,7 +38,6 @@ impl<T: NativeType> Rooted<T> {
         unsafe {
             if py::PyObject_GC_IsTracked(object) == 0 {
                 py::PyObject_GC_Track(object.cast());
-                self.revealed();
             }
         }
     }

@@ -1,9 +1,16 @@
-//! Context variables' contexts.
+//! Context variables' contexts: copying them and running in them. `copies` saves most of the
+//! copies that asyncio's rules ask for; `fields` is what it knows of the interpreter.
+
+mod copies;
+mod fields;
 
 use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
 use super::object::Obj;
+
+pub use copies::Copies;
+pub use fields::load;
 
 /// `contextvars.copy_context()`.
 #[inline]
@@ -22,28 +29,6 @@ pub fn copy(context: &Obj) -> PyResult<Obj> {
 pub fn is_context(object: &Obj) -> bool {
     // SAFETY: the object is alive.
     unsafe { py::PyContext_CheckExact(object.as_ptr()) != 0 }
-}
-
-/// Has the collector overlook a context until [`reveal`]; says whether it does. Whatever the
-/// context holds is taken for alive meanwhile.
-pub fn hide(context: &Obj) -> bool {
-    let hides = is_context(context);
-    if hides {
-        // SAFETY: the object is alive, and of a type that the collector knows.
-        unsafe { py::PyObject_GC_UnTrack(context.as_ptr().cast()) };
-    }
-    hides
-}
-
-/// Makes a context known to the collector again: necessary before its end, because a
-/// context's own deallocator takes it off the collector's list without a look.
-pub fn reveal(context: &Obj) {
-    // SAFETY: the object is alive and complete; tracked ones are not tracked again.
-    unsafe {
-        if is_context(context) && py::PyObject_GC_IsTracked(context.as_ptr()) == 0 {
-            py::PyObject_GC_Track(context.as_ptr().cast());
-        }
-    }
 }
 
 /// Runs `body` inside `context`, as `context.run(body)`: an already entered
