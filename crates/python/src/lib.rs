@@ -41,7 +41,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     ffi::panic::PANIC_ERROR.set(panic_error);
     add(module, c"PanicError", ffi::panic::PANIC_ERROR.get())?;
     ffi::panic::silence_panics();
-    ffi::context::load()?;
+    ffi::context::load();
     asyncio::Asyncio::load()?;
     sock::load()?;
     coroutine::load()?;

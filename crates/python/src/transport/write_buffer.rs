@@ -119,7 +119,12 @@ impl WriteBuffer {
             if sent >= MAX_DRAIN {
                 return Ok(Drained::Enough);
             }
-            match send(&self.slices()) {
+            let outcome = match self.chunks.front() {
+                // Mostly there is one, for which no list need be made.
+                Some(chunk) if self.chunks.len() == 1 => send(&[IoSlice::new(chunk.rest())]),
+                _ => send(&self.slices()),
+            };
+            match outcome {
                 Ok(0) | Err(Errno::WOULDBLOCK) => return Ok(Drained::Full),
                 Ok(count) => {
                     self.consume(count);

@@ -43,13 +43,12 @@ static FIELDS: Global<Option<Fields>> = Global::new();
 pub struct Variables(NonNull<()>);
 
 /// Finds the fields.
-pub fn load() -> PyResult<()> {
+pub fn load() {
     let found = find().unwrap_or_else(|raised| {
         raised.clear();
         None
     });
     FIELDS.set(found);
-    Ok(())
 }
 
 impl Variables {
