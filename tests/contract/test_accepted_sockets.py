@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +80,10 @@ def test_the_default_timeout_does_not_reach_accepted_sockets(run: Run, tmp_path:
         socket.setdefaulttimeout(5)
         try:
             protocol, client, server = await accept_one(listener)
+            transport: Any = protocol.transport
+            assert transport.get_extra_info("socket").gettimeout() == 0
         finally:
             socket.setdefaulttimeout(None)
-        transport: Any = protocol.transport
-        assert transport.get_extra_info("socket").gettimeout() == 0
         for one in (transport, client, server):
             one.close()
 
@@ -244,6 +247,121 @@ def test_a_socket_that_is_wrapped_before_anybody_has_seen_it(run: Run, tmp_path:
         server.close()
 
     run(main)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_wrapper_is_what_is_closed_whatever_the_dict_has(run: Run, tmp_path: Path) -> None:
+    class Wrapper:
+        closed = 0
+
+        def fileno(self) -> int:
+            return -1
+
+        def close(self) -> None:
+            self.closed += 1
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+        transport._extra = {}
+        transport._sock = wrapper = Wrapper()
+        assert transport._sock is wrapper
+        assert transport.get_extra_info("socket") is None
+        transport.close()
+        await until(lambda: protocol.lost)
+        assert wrapper.closed == 1
+        client.settimeout(5)
+        assert client.recv(1) == b""
+        client.close()
+        server.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("meanwhile", ["ask", "abort"])
+def test_the_socket_is_asked_for_by_two_threads_at_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    genuine = socket.socket.__init__
+    asked, go_on = threading.Event(), threading.Event()
+    told: list[Any] = []
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+
+        def slow(self: socket.socket, *args: Any, **options: Any) -> None:
+            if threading.current_thread() is thread:
+                asked.set()
+                go_on.wait(10)
+            genuine(self, *args, **options)
+
+        def ask() -> None:
+            told.append(transport.get_extra_info("socket"))
+            asked.set()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "__init__", slow)
+            thread = threading.Thread(target=ask)
+            thread.start()
+            asked.wait(10)
+            if meanwhile == "ask":
+                told.append(transport.get_extra_info("socket"))
+                assert told[-1].getpeername() == client.getsockname()
+                assert transport._sock.fileno() == told[-1].fileno()
+            else:
+                transport.abort()
+                await until(lambda: protocol.lost)
+                client.settimeout(5)
+                assert client.recv(1) == b""
+            go_on.set()
+            await asyncio.to_thread(thread.join)
+        assert all(one is transport.get_extra_info("socket") for one in told)
+        assert told[0].fileno() == (-1 if meanwhile == "abort" else transport._sock.fileno())
+        transport.abort()
+        await until(lambda: protocol.lost)
+        client.settimeout(5)
+        assert client.recv(1) == b""
+        client.close()
+        server.close()
+
+    run(main)
+
+
+def test_a_listener_that_lingers_holds_up_nobody_else(run: Run, tmp_path: Path) -> None:
+    """The connections have its SO_LINGER, and closing waits for what cannot be sent."""
+    longest = 0.0
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal longest
+        last = time.monotonic()
+        while not ended.is_set():
+            time.sleep(0.01)
+            now = time.monotonic()
+            last, longest = now, max(longest, now - last)
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+        transport.write(b"x" * 20_000_000)
+        thread = threading.Thread(target=watch)
+        thread.start()
+        transport.abort()
+        await until(lambda: protocol.lost)
+        await asyncio.sleep(0)
+        ended.set()
+        thread.join()
+        client.close()
+        server.close()
+
+    run(main)
+    assert longest < 0.5
 
 
 def test_in_debug_mode_the_descriptor_is_closed_as_well(run: Run, tmp_path: Path) -> None:

@@ -306,6 +306,77 @@ def test_threads_have_their_own(run: Run) -> None:
     assert seen == {number: ["nobody"] * 100 + [number] * 100 for number in seen}
 
 
+def test_a_handle_that_is_run_by_hand_may_be_run_again(loop_factory: Any) -> None:
+    """Also when the caller's variable is the only reference to it."""
+    ran: list[object] = []
+
+    def note() -> None:
+        ran.append(NAME.get())
+        NAME.set(len(ran))
+
+    loop = loop_factory()
+    handle = loop.call_soon(note)
+    others = [loop.call_soon(note) for _ in range(3)]
+    loop.close()
+    handle._run()
+    context = handle._context
+    assert context[NAME] == 1
+    handle._run()
+    assert handle._context is context
+    assert ran == ["nobody", 1]
+    assert others[0]._context.get(NAME) is None
+
+
+def test_weak_references_tell_contexts_apart(run: Run) -> None:
+    handles: list[Any] = []
+    seen: list[bool] = []
+    references: list[weakref.ref[contextvars.Context]] = []
+
+    def look() -> None:
+        context = handles.pop(0)._context
+        seen.extend(reference() is None for reference in references)
+        references.append(weakref.ref(context))
+
+    async def main() -> None:
+        handles.extend(asyncio.get_running_loop().call_soon(look) for _ in range(4))
+        await settled()
+
+    run(main)
+    assert seen == [True] * 6
+
+
+def test_what_the_collector_runs_may_ask_for_contexts(run: Run) -> None:
+    """It may run while a copy is made."""
+    asked: list[tuple[int, contextvars.Context]] = []
+    handles: list[Any] = []
+    kept: list[object] = []
+
+    def ask(phase: str, _: object) -> None:
+        if phase == "start" and len(asked) < len(handles):
+            asked.append((len(asked), handles[len(asked)]._context))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        # More than the interpreter keeps for the next ones.
+        kept.extend(contextvars.copy_context() for _ in range(600))
+        thresholds = gc.get_threshold()
+        for _ in range(6):
+            handles.append(loop.call_soon(NAME.set, len(handles)))
+        gc.callbacks.append(ask)
+        gc.set_threshold(1, 1000, 1000)
+        try:
+            await settled()
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(ask)
+
+    run(main)
+    assert asked
+    for number, context in asked:
+        assert handles[number]._context is context
+        assert context[NAME] == number
+
+
 # How long values live
 
 

@@ -5,7 +5,7 @@ use batuta_engine::clock::Instant;
 use crate::asyncio::{Asyncio, logger, names};
 use crate::combine::{Alarm, Observer};
 use crate::ffi::{Obj, Py, PyResult, Raised, context};
-use crate::handle::{Core, Handle};
+use crate::handle::{Core, Handle, RunBy};
 use crate::task::{Task, TaskStep, settle};
 
 use super::NativeLoop;
@@ -14,8 +14,9 @@ impl Py<NativeLoop> {
     /// Runs a handle's callback; what it raises goes to the exception handler,
     /// except what must leave the loop.
     #[inline]
-    pub fn run_handle(&self, handle: &Obj, core: &Core) -> PyResult<()> {
-        match core.run(handle, &self.copies) {
+    pub fn run_handle(&self, handle: &Obj, core: &Core, by: RunBy) -> PyResult<()> {
+        let queued = (by == RunBy::Queue).then_some(handle);
+        match core.run(queued, &self.copies) {
             Ok(()) => Ok(()),
             Err(raised) => self.callback_failed(raised, handle, core),
         }

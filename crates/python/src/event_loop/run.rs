@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::asyncio::names;
 use crate::ffi::panic::catch_panic;
 use crate::ffi::{Obj, Py, PyResult, Raised, context, gil};
-use crate::handle::{HasCore, foreign_is_cancelled, trim_pools};
+use crate::handle::{HasCore, RunBy, foreign_is_cancelled, trim_pools};
 use crate::task::{Task, settle, settle_unless_needed};
 
 use super::entry::Entry;
@@ -286,10 +286,12 @@ impl Py<NativeLoop> {
                 .notify(&future)
                 .or_else(|raised| self.observer_failed(raised, &observer, future)),
             Ready::Alarm(alarm) => alarm.ring().or_else(|raised| self.alarm_failed(raised, &alarm)),
-            Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core()),
-            Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core()),
+            Ready::Handle(handle) => self.run_handle(handle.as_obj(), handle.core(), RunBy::Queue),
+            Ready::Timer(timer) => self.run_handle(timer.as_obj(), timer.core(), RunBy::Queue),
             #[cfg(Py_3_14)]
-            Ready::ThreadSafe(handle) => crate::handle::ThreadSafeHandle::run_in(&handle, self),
+            Ready::ThreadSafe(handle) => {
+                crate::handle::ThreadSafeHandle::run_in(&handle, self, RunBy::Queue)
+            }
             Ready::Foreign(handle) => run_foreign(&handle),
             Ready::Io(event) => {
                 let transport = match self.registry.borrow().resolve(event.token()) {

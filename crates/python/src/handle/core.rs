@@ -1,7 +1,7 @@
 //! What all kinds of handle have: callback, arguments, context.
 //!
 //! Invariants: a cancelled handle holds neither callback nor arguments; a context that is shared
-//! is shown to nobody, and run in by nobody (see [`context::Copies`]).
+//! is shown to nobody, and nobody runs in it as long as it is (see [`context::Copies`]).
 //!
 //! Thread: under the interpreter's lock.
 
@@ -22,6 +22,17 @@ enum Arity {
     Tuple,
 }
 
+/// What a handle has of its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// It is its own.
+    Own,
+    /// It is a snapshot, of which others run in copies, too.
+    Shared,
+    /// It is a copy of one while the callback runs, and may serve others afterwards.
+    Lent,
+}
+
 /// What all kinds of handle have.
 #[derive(Debug)]
 pub struct Core {
@@ -33,8 +44,7 @@ pub struct Core {
     pub(super) cancelled: Cell<bool>,
     pub(super) source_traceback: Slot,
     pub(super) repr: Slot,
-    /// Whether the context is a snapshot, of which others run in copies, too.
-    shares: Cell<bool>,
+    hold: Cell<Hold>,
 }
 
 impl Core {
@@ -47,14 +57,14 @@ impl Core {
         args: &[Obj],
         given: Option<&Obj>,
     ) -> PyResult<Self> {
-        let (context, shares) = match given {
-            Some(given) if !given.is_none() => (given.clone(), false),
-            _ => (event_loop.copies.snapshot()?, true),
-        };
         let (arity, args) = match args {
             [] => (Arity::None, Slot::default()),
             [one] => (Arity::One, Slot::from(one.clone())),
             many => (Arity::Tuple, Slot::from(Obj::tuple(many)?)),
+        };
+        let (context, hold) = match given {
+            Some(given) if !given.is_none() => (given.clone(), Hold::Own),
+            _ => (event_loop.copies.snapshot()?, Hold::Shared),
         };
         Ok(Self {
             callback: Slot::from(callback.clone()),
@@ -65,27 +75,39 @@ impl Core {
             cancelled: Cell::new(false),
             source_traceback: Slot::default(),
             repr: Slot::default(),
-            shares: Cell::new(shares),
+            hold: Cell::new(hold),
         })
     }
 
-    /// Calls the callback of the handle `this` inside its context. Does nothing when cancelled.
+    /// Calls the callback inside its context; `queued` is the loop's own reference to the
+    /// handle, if it is the loop that runs it. Does nothing when cancelled.
     #[inline]
-    pub fn run(&self, this: &Obj, copies: &Copies) -> PyResult<()> {
+    pub fn run(&self, queued: Option<&Obj>, copies: &Copies) -> PyResult<()> {
         if self.cancelled.get() {
             return Ok(());
         }
-        let snapshot = if self.shares.get() { copies.begin(&self.context)? } else { None };
-        self.shares.set(false);
+        let snapshot = if self.hold.get() == Hold::Shared { self.borrow(copies)? } else { None };
         let Some(own) = self.context.get() else { return Ok(()) };
         let result = context::run_in(&own, || self.call());
         drop(own);
         if let Some(snapshot) = snapshot {
             // Who has the handle may ask for its context later, the exception handler for one.
-            let forgotten = result.is_ok() && this.reference_count() == 1;
-            copies.finish(if forgotten { self.context.take() } else { None }, &snapshot);
+            let is_forgotten = self.hold.replace(Hold::Own) == Hold::Lent
+                && result.is_ok()
+                && queued.is_some_and(|handle| handle.reference_count() == 1);
+            copies.finish(if is_forgotten { self.context.take() } else { None }, &snapshot);
         }
         result
+    }
+
+    /// Gets a context to run in for the shared one, which it returns if others wait for it.
+    #[inline]
+    fn borrow(&self, copies: &Copies) -> PyResult<Option<Obj>> {
+        let snapshot = copies.begin(&self.context)?;
+        if self.hold.get() == Hold::Shared {
+            self.hold.set(if snapshot.is_some() { Hold::Lent } else { Hold::Own });
+        }
+        Ok(snapshot)
     }
 
     #[inline]
@@ -107,13 +129,13 @@ impl Core {
 
     /// The context in which it runs.
     pub(super) fn context(&self) -> PyResult<Option<Obj>> {
-        if self.shares.get()
+        if self.hold.get() == Hold::Shared
             && let Some(event_loop) =
                 Py::<NativeLoop>::from_instance(&self.event_loop.get_or_none())
         {
             event_loop.copies.own(&self.context)?;
-            self.shares.set(false);
         }
+        self.hold.set(Hold::Own);
         Ok(self.context.get())
     }
 
@@ -125,7 +147,7 @@ impl Core {
     /// Lets go of the snapshot, if it still shares one.
     #[inline]
     fn let_go(&self) {
-        if self.shares.replace(false)
+        if self.hold.replace(Hold::Own) == Hold::Shared
             && let Some(snapshot) = self.context.take()
             && let Some(event_loop) =
                 Py::<NativeLoop>::from_instance(&self.event_loop.get_or_none())

@@ -24,6 +24,15 @@ pub use self::core::Core;
 pub use threadsafe::ThreadSafeHandle;
 pub use timer::TimerHandle;
 
+/// Who runs a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunBy {
+    /// The loop, with the reference that its queue had.
+    Queue,
+    /// Whoever has called `_run()`.
+    Hand,
+}
+
 /// A type that has a [`Core`]: all kinds share their methods through it.
 pub trait HasCore: NativeType {
     /// The shared part.
@@ -42,7 +51,7 @@ pub trait HasCore: NativeType {
     fn run(this: &Py<Self>) -> PyResult<()> {
         let event_loop = this.core().event_loop.get_or_none();
         match Py::<NativeLoop>::from_instance(&event_loop) {
-            Some(event_loop) => event_loop.run_handle(this.as_obj(), this.core()),
+            Some(event_loop) => event_loop.run_handle(this.as_obj(), this.core(), RunBy::Hand),
             None => Ok(()), // The collector has emptied it.
         }
     }

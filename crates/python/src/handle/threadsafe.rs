@@ -17,7 +17,7 @@ use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{NativeType, Obj, Py, PyResult, Visitor};
 
-use super::{Core, HasCore, methods, properties};
+use super::{Core, HasCore, RunBy, methods, properties};
 use crate::event_loop::NativeLoop;
 
 /// Threads that wait for a callback to finish; one pair serves all handles,
@@ -45,9 +45,9 @@ impl ThreadSafeHandle {
     }
 
     /// Runs the callback.
-    pub fn run_in(this: &Py<Self>, event_loop: &Py<NativeLoop>) -> PyResult<()> {
+    pub fn run_in(this: &Py<Self>, event_loop: &Py<NativeLoop>, by: RunBy) -> PyResult<()> {
         let former = this.running_in.replace(gil::thread_ident());
-        let result = event_loop.run_handle(this.as_obj(), &this.core);
+        let result = event_loop.run_handle(this.as_obj(), &this.core, by);
         this.running_in.set(former);
         if WAITING.load(Ordering::SeqCst) > 0 {
             let (_, finished) = &FINISHED;
@@ -79,7 +79,7 @@ impl HasCore for ThreadSafeHandle {
     fn run(this: &Py<Self>) -> PyResult<()> {
         let event_loop = this.core.event_loop.get_or_none();
         match Py::<NativeLoop>::from_instance(&event_loop) {
-            Some(event_loop) => Self::run_in(this, event_loop),
+            Some(event_loop) => Self::run_in(this, event_loop, RunBy::Hand),
             None => Ok(()), // The collector has emptied it.
         }
     }

@@ -3,11 +3,12 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::asyncio::{Asyncio, names};
+use crate::ffi::error::os_error_class;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
@@ -241,32 +242,44 @@ impl Sockets {
         self.class.call_with(&[&family, &kind, &protocol])
     }
 
-    /// The socket object of a descriptor, which is in non-blocking mode already. One that
-    /// cannot be made leaves the descriptor as it was.
-    pub fn adopt(&self, made_with: SocketKind, fd: OwnedFd) -> Result<Obj, (OwnedFd, Raised)> {
-        let sock = match self.class.call_method1(&self.names.__new__, &self.class) {
-            Ok(sock) => sock,
-            Err(raised) => return Err((fd, raised)),
-        };
+    /// A socket object of a descriptor, which is in non-blocking mode already. It closes it at
+    /// its end, unless it is [detached](Self::detach); one that cannot be made does not.
+    pub fn adopt(&self, made_with: SocketKind, fd: RawFd) -> PyResult<Obj> {
+        let sock = self.blank()?;
         let made = nonblocking(made_with).and_then(|[family, kind, protocol]| {
-            let fd = Obj::int(fd.as_raw_fd().into())?;
             let init = self.class.getattr(&self.names.__init__)?;
-            init.call_with(&[&sock, &family, &kind, &protocol, &fd])
+            init.call_with(&[&sock, &family, &kind, &protocol, &Obj::int(fd.into())?])
         });
-        match made {
-            Ok(_) => {
-                // The socket has it now.
-                let _number = fd.into_raw_fd();
-                Ok(sock)
-            }
+        made.map_err(|raised| {
+            let exception = raised.take();
+            // It may have got that far.
+            self.detach(&sock);
+            Raised::restore(exception)
+        })?;
+        Ok(sock)
+    }
+
+    /// A closed socket, of that kind if the system has a descriptor to spare.
+    pub fn closed(&self, made_with: SocketKind) -> PyResult<Obj> {
+        match self.open(made_with) {
+            Ok(sock) => sock.call_method0(&names().close).map(|_| sock),
             Err(raised) => {
-                let exception = raised.take();
-                // Taken away from it if it has got that far: it must not close it.
-                if let Err(raised) = self.detach.call1(&sock) {
-                    raised.clear();
-                }
-                Err((fd, Raised::restore(exception)))
+                raised.catch(os_error_class())?;
+                self.blank()
             }
+        }
+    }
+
+    /// A socket without a descriptor, about which it knows nothing.
+    fn blank(&self) -> PyResult<Obj> {
+        self.class.call_method1(&self.names.__new__, &self.class)
+    }
+
+    /// Has a socket forget its descriptor.
+    pub fn detach(&self, sock: &Obj) {
+        if let Err(raised) = self.detach.call1(sock) {
+            // It has forgotten the number before it could fail to say it.
+            raised.clear();
         }
     }
 

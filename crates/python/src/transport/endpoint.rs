@@ -1,7 +1,8 @@
 //! What every native transport has: a file, a protocol, and an end.
 //!
-//! Ownership: the endpoint owns its [`File`] from the making of the transport until `connection_lost()` has been called; then it
-//! closes the file and lets go of protocol and loop.
+//! Ownership: the endpoint owns its [`File`] from the making of the transport until
+//! `connection_lost()` has been called; then it closes the file and lets go of protocol and
+//! loop.
 //!
 //! States ([`Phase`]):
 //!
@@ -110,7 +111,7 @@ impl Endpoint {
         if fd < 0 {
             return Err(Errno::BADF);
         }
-        // SAFETY: the file object (or the transport, which has put a descriptor of
+        // SAFETY: the file (or the transport, which has put a descriptor of
         // its own here) keeps it open until `finish` closes the file, which sets
         // the number to -1 first.
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
@@ -142,12 +143,12 @@ impl Endpoint {
     /// Puts another object in the place of the file's, which it wraps. Data still
     /// goes through the descriptor.
     pub fn wrap_file(&self, wrapper: &Obj) -> PyResult<()> {
-        if self.file.is_open() {
-            // Which holds the file's own object from now on.
-            self.extra.socket(&self.file)?;
-            self.file.replace(wrapper);
+        if !self.file.is_open() {
+            return Ok(());
         }
-        Ok(())
+        // Who asks for the socket is told of the file's own from now on.
+        self.extra.socket(&self.file)?;
+        self.file.wrap(wrapper)
     }
 
     /// How far it has come.

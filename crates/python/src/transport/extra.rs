@@ -2,8 +2,9 @@
 //!
 //! A connection is asked for three things: its socket and the two addresses. The addresses are
 //! kept without a dict, and the socket is made, and what wraps it, when somebody wants it: a
-//! server has many connections that do nothing, and most of them are never asked. What has more to tell,
-//! and what somebody has asked for its `_extra`, has asyncio's dict; the dict counts from then on.
+//! server has many connections that do nothing, and most of them are never asked. What has more
+//! to tell, and what somebody has asked for its `_extra`, has asyncio's dict; the dict counts
+//! from then on.
 //!
 //! Thread: the loop's, under the interpreter's lock.
 
@@ -98,6 +99,12 @@ impl Extra {
             First::Nothing => {}
         }
         let wrapper = Asyncio::get().transport_socket.call1(&file.socket()?)?;
+        // That was Python code, during which somebody else may have asked.
+        match self.holds.get() {
+            First::Dict => return Ok(wrapper),
+            First::Wrapper => return Ok(self.first.get_or_none()),
+            First::Nothing => {}
+        }
         self.first.set(Some(wrapper.clone()));
         self.holds.set(First::Wrapper);
         Ok(wrapper)

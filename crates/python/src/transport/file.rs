@@ -9,10 +9,10 @@
 //! Thread: the loop's, under the interpreter's lock.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::asyncio::names;
-use crate::ffi::{Obj, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Obj, PyResult, Raised, Slot, Visitor, gil};
 use crate::sock::{SocketKind, Sockets};
 
 /// A transport's file.
@@ -23,6 +23,8 @@ pub struct File {
     held: Cell<bool>,
     /// Stays when the file has been closed: somebody may ask for the socket then.
     object: Slot,
+    /// The object, as long as another one stands in its place: it has the descriptor.
+    own: Slot,
     /// A connection of which nobody has wanted the object.
     bare: RefCell<Option<OwnedFd>>,
     /// What the object of a connection is made with.
@@ -35,6 +37,7 @@ impl From<&Obj> for File {
             open: Cell::new(true),
             held: Cell::new(false),
             object: Slot::from(object.clone()),
+            own: Slot::default(),
             bare: RefCell::default(),
             kind: Cell::new(None),
         }
@@ -48,6 +51,7 @@ impl File {
             open: Cell::new(true),
             held: Cell::new(false),
             object: Slot::default(),
+            own: Slot::default(),
             bare: RefCell::new(Some(fd)),
             kind: Cell::new(Some(kind)),
         }
@@ -95,47 +99,61 @@ impl File {
 
     /// The object, until the file is closed.
     pub fn object(&self) -> PyResult<Option<Obj>> {
-        if !self.is_open() {
-            return Ok(None);
-        }
-        if let (Some(fd), Some(kind)) = (self.bare.take(), self.kind.get()) {
-            match Sockets::get().adopt(kind, fd) {
-                Ok(sock) => {
+        let number = self.bare.borrow().as_ref().map(AsRawFd::as_raw_fd);
+        if let (Some(number), Some(kind)) = (number, self.kind.get()) {
+            let adopted = Sockets::get().adopt(kind, number);
+            // That was Python code, during which others may have asked, or closed the file.
+            match (adopted, self.bare.take()) {
+                (Ok(sock), Some(fd)) => {
+                    let _the_socket_has_it = fd.into_raw_fd();
                     self.object.set(Some(sock));
                     if self.held.get() {
                         self.hold()?;
                     }
                 }
-                Err((fd, raised)) => {
+                (Ok(sock), None) => Sockets::get().detach(&sock),
+                (Err(raised), Some(fd)) => {
                     *self.bare.borrow_mut() = Some(fd);
                     return Err(raised);
                 }
+                (Err(raised), None) => raised.clear(),
             }
         }
-        Ok(self.object.get())
+        Ok(if self.is_open() { self.object.get() } else { None })
     }
 
-    /// The socket of a connection, a closed one when it has been closed.
+    /// The socket of a connection, a closed one when the file has been closed.
     pub fn socket(&self) -> PyResult<Obj> {
-        if let Some(object) = self.object()?.or_else(|| self.object.get()) {
-            return Ok(object);
+        let object = self.object()?;
+        if let Some(sock) = object.or_else(|| self.object.get()) {
+            return Ok(sock);
         }
         let Some(kind) = self.kind.get() else { return Ok(Obj::none()) };
-        let sock = Sockets::get().open(kind)?;
-        sock.call_method0(&names().close)?;
+        let sock = Sockets::get().closed(kind)?;
         self.object.set(Some(sock.clone()));
         Ok(sock)
     }
 
-    /// Puts another object in the place of its object.
-    pub fn replace(&self, object: &Obj) {
-        self.object.set(Some(object.clone()));
+    /// Puts another object in the place of its object, which it wraps.
+    pub fn wrap(&self, wrapper: &Obj) -> PyResult<()> {
+        let object = self.object()?;
+        if object.is_some() {
+            if !self.own.is_some() {
+                self.own.set(object);
+            }
+            self.object.set(Some(wrapper.clone()));
+        }
+        Ok(())
     }
 
     /// Lets go of it without closing it: it is somebody else's from now on.
     pub fn forget(&self) {
         self.open.set(false);
+        if let Some(fd) = self.bare.take() {
+            let _somebody_else_has_it = fd.into_raw_fd();
+        }
         self.object.set(None);
+        self.own.set(None);
     }
 
     /// Closes it.
@@ -143,20 +161,28 @@ impl File {
         if !self.open.replace(false) {
             return Ok(());
         }
-        drop(self.bare.take());
-        self.object.get().map_or(Ok(()), |object| close_object(&object))
+        if let Some(fd) = self.bare.take() {
+            // Waits if somebody has told the listener to (SO_LINGER).
+            gil::without(|| drop(fd));
+            return Ok(());
+        }
+        let closed = self.object.get().map_or(Ok(()), |object| close_object(&object));
+        self.own.set(None);
+        closed
     }
 
     /// Breaks cycles. What is open stays so: the finalizer closes it.
     pub fn clear(&self) {
         if !self.is_open() {
             self.object.set(None);
+            self.own.set(None);
         }
     }
 
     /// Shows what it holds to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
         visitor.slot(&self.object);
+        visitor.slot(&self.own);
     }
 }
 

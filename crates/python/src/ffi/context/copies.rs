@@ -6,8 +6,8 @@
 //! A callback whose turn comes runs in a copy of it, and if nothing shows afterwards that it did,
 //! the next one runs in the same. The last of them runs in the snapshot itself.
 //!
-//! What can show: a variable that was set, or a reference that somebody has got hold of (a token
-//! of `ContextVar.set()` has one, and a handle that is asked for its context).
+//! What can show: a variable that was set, or a reference that somebody has got hold of: a token
+//! of `ContextVar.set()` has one. A handle that was asked for its context keeps that for itself.
 //!
 //! Invariants: snapshot and spare copy keep values alive, so neither outlives the last callback
 //! that waits for its run in the snapshot: [`Copies::let_go`] is called for each that goes.
@@ -46,16 +46,15 @@ impl Copies {
 
     /// Puts a copy for somebody to have into the place of a snapshot.
     pub fn own(&self, place: &Slot) -> PyResult<()> {
-        if let Some(snapshot) = place.get()
-            && !self.is_last(&snapshot, 2)
-        {
-            place.set(Some(copy(&snapshot)?));
+        if let Some(snapshot) = self.begin(place)? {
+            self.let_go(&snapshot);
         }
         Ok(())
     }
 
     /// Puts a copy to run in into the place of a snapshot, which it returns if others wait for
-    /// it as well: for [`Copies::finish`].
+    /// it as well: for [`Copies::finish`]. Somebody else may have been quicker, in what the
+    /// collector runs; then that stays in the place.
     #[inline]
     pub fn begin(&self, place: &Slot) -> PyResult<Option<Obj>> {
         let Some(snapshot) = place.get() else { return Ok(None) };
@@ -66,7 +65,10 @@ impl Copies {
             Some(spare) if is_like(&spare, &snapshot) => spare,
             _ => copy(&snapshot)?,
         };
-        place.set(Some(own));
+        // The collector may have run meanwhile, and with it anything.
+        if place.holds(&snapshot) {
+            place.set(Some(own));
+        }
         Ok(Some(snapshot))
     }
 

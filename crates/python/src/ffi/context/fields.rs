@@ -91,13 +91,15 @@ fn state_word(index: usize) -> usize {
     unsafe { py::PyThreadState_Get().cast::<usize>().add(index).read() }
 }
 
-/// A context's own words.
+/// A context's own words. One that has padding in it may be anything, so that it may only be
+/// taken for a field if the others say so, too: see [`find`].
 fn words(context: &Obj) -> Vec<usize> {
-    // SAFETY: an object has its type's size. Bytes between fields may have any value.
+    // SAFETY: an object has its type's size, all of it from the allocator. Padding is read as
+    // it lies there, which is what a volatile read means.
     unsafe {
         let size = (*context.type_ptr()).tp_basicsize.cast_unsigned() / WORD;
         let start = context.as_ptr().cast::<usize>();
-        (0..size).map(|index| start.add(index).read()).collect()
+        (0..size).map(|index| start.add(index).read_volatile()).collect()
     }
 }
 
