@@ -36,6 +36,7 @@ def sockets() -> int:
 @pytest.mark.parametrize("ask", [False, True])
 def test_there_is_none_before_somebody_asks(run: Run, ask: bool) -> None:
     async def main() -> int:
+        gc.collect()
         before = sockets()
         protocol, client, server = await serve_one()
         client.send(b"hello")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import socket
 import struct
 import threading
@@ -280,9 +282,9 @@ def test_a_wrapper_is_what_is_closed_whatever_the_dict_has(run: Run, tmp_path: P
     run(main)
 
 
-@pytest.mark.parametrize("meanwhile", ["ask", "abort"])
+@pytest.mark.parametrize("meanwhile", ["ask", "assign", "abort"])
 def test_the_socket_is_asked_for_by_two_threads_at_once(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+    run: Run, is_stock: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
     genuine = socket.socket.__init__
     asked, go_on = threading.Event(), threading.Event()
@@ -308,19 +310,30 @@ def test_the_socket_is_asked_for_by_two_threads_at_once(
             thread = threading.Thread(target=ask)
             thread.start()
             asked.wait(10)
-            if meanwhile == "ask":
-                told.append(transport.get_extra_info("socket"))
-                assert told[-1].getpeername() == client.getsockname()
-                assert transport._sock.fileno() == told[-1].fileno()
-            else:
-                transport.abort()
-                await until(lambda: protocol.lost)
-                client.settimeout(5)
-                assert client.recv(1) == b""
-            go_on.set()
-            await asyncio.to_thread(thread.join)
+            # On stock it was made when the connection came.
+            assert is_stock == bool(told)
+            try:
+                if meanwhile == "ask":
+                    told.append(transport.get_extra_info("socket"))
+                    assert told[-1].getpeername() == client.getsockname()
+                    assert transport._sock.fileno() == told[-1].fileno()
+                elif meanwhile == "assign":
+                    transport._extra = {"socket": "another"}
+                else:
+                    transport.abort()
+                    await until(lambda: protocol.lost)
+                    client.settimeout(5)
+                    assert client.recv(1) == b""
+            finally:
+                go_on.set()
+                await asyncio.to_thread(thread.join)
+        if meanwhile == "assign":
+            assert transport._extra == {"socket": "another"}
+            assert told[0] == "another" or is_stock
+            transport._extra = {"socket": told[0]}
         assert all(one is transport.get_extra_info("socket") for one in told)
-        assert told[0].fileno() == (-1 if meanwhile == "abort" else transport._sock.fileno())
+        if meanwhile != "assign":
+            assert told[0].fileno() == (-1 if meanwhile == "abort" else transport._sock.fileno())
         transport.abort()
         await until(lambda: protocol.lost)
         client.settimeout(5)
@@ -346,22 +359,83 @@ def test_a_listener_that_lingers_holds_up_nobody_else(run: Run, tmp_path: Path) 
 
     async def main() -> None:
         listener = listening("IPv4", tmp_path)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 2))
         protocol, client, server = await accept_one(listener)
         transport: Any = protocol.transport
         transport.write(b"x" * 20_000_000)
-        thread = threading.Thread(target=watch)
+        thread = threading.Thread(target=watch, daemon=True)
         thread.start()
+        began = time.monotonic()
         transport.abort()
         await until(lambda: protocol.lost)
         await asyncio.sleep(0)
+        took = time.monotonic() - began
         ended.set()
         thread.join()
         client.close()
         server.close()
+        assert took > 1.9
 
     run(main)
-    assert longest < 0.5
+    assert longest < 1.5
+
+
+def test_a_wrapper_that_closes_what_it_wraps_ends_the_connection(run: Run, tmp_path: Path) -> None:
+    class Wrapper:
+        def __init__(self, sock: socket.socket) -> None:
+            self.sock = sock
+
+        def fileno(self) -> int:
+            return self.sock.fileno()
+
+        def close(self) -> None:
+            self.sock.close()
+
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+        sock = transport._sock
+        transport._sock = Wrapper(sock)
+        transport.close()
+        await until(lambda: protocol.lost)
+        assert sock.fileno() == -1
+        client.settimeout(5)
+        assert client.recv(1) == b""
+        client.close()
+        server.close()
+
+    run(main)
+
+
+def test_the_socket_is_told_when_there_are_no_descriptors_left(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        listener = listening("IPv4", tmp_path)
+        protocol, client, server = await accept_one(listener)
+        transport: Any = protocol.transport
+        transport.close()
+        await until(lambda: protocol.lost)
+        taken: list[int] = []
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() + 20, limits[1]))
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.dup(listener.fileno()))
+            sock = transport.get_extra_info("socket")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for number in taken:
+                os.close(number)
+        assert (sock.fileno(), sock.family, sock.proto) == (-1, listener.family, listener.proto)
+        sock._sock.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            sock.getpeername()
+        assert listener.getsockname()
+        client.close()
+        server.close()
+
+    run(main)
 
 
 def test_in_debug_mode_the_descriptor_is_closed_as_well(run: Run, tmp_path: Path) -> None:

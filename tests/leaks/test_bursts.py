@@ -69,4 +69,4 @@ def test_callbacks_of_a_burst_share_the_copy_of_their_context(kind: str) -> None
         assert contexts() - before <= 2
         return made
 
-    assert WAYS["batuta"].run(main) <= 2
+    assert 1 <= WAYS["batuta"].run(main) <= 2

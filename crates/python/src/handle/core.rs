@@ -95,7 +95,7 @@ impl Core {
             let is_forgotten = self.hold.replace(Hold::Own) == Hold::Lent
                 && result.is_ok()
                 && queued.is_some_and(|handle| handle.reference_count() == 1);
-            copies.finish(if is_forgotten { self.context.take() } else { None }, &snapshot);
+            copies.finish(is_forgotten.then_some(&self.context), &snapshot);
         }
         result
     }

@@ -3,12 +3,11 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, getsockname};
 
 use crate::asyncio::{Asyncio, names};
-use crate::ffi::error::os_error_class;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
@@ -24,6 +23,9 @@ declare_names! {
         recv_into, recvfrom, recvfrom_into, sendto, setblocking, sock,
     }
 }
+
+/// Among so many numbers an open socket is looked for.
+const MANY_DESCRIPTORS: RawFd = 1024;
 
 /// The `socket` module.
 #[derive(Debug)]
@@ -245,7 +247,7 @@ impl Sockets {
     /// A socket object of a descriptor, which is in non-blocking mode already. It closes it at
     /// its end, unless it is [detached](Self::detach); one that cannot be made does not.
     pub fn adopt(&self, made_with: SocketKind, fd: RawFd) -> PyResult<Obj> {
-        let sock = self.blank()?;
+        let sock = self.class.call_method1(&self.names.__new__, &self.class)?;
         let made = nonblocking(made_with).and_then(|[family, kind, protocol]| {
             let init = self.class.getattr(&self.names.__init__)?;
             init.call_with(&[&sock, &family, &kind, &protocol, &Obj::int(fd.into())?])
@@ -259,20 +261,21 @@ impl Sockets {
         Ok(sock)
     }
 
-    /// A closed socket, of that kind if the system has a descriptor to spare.
+    /// A closed socket of that kind. If the process has any socket, the system need not have a
+    /// descriptor to spare: it is made with the number of that one, and does not keep it.
     pub fn closed(&self, made_with: SocketKind) -> PyResult<Obj> {
-        match self.open(made_with) {
-            Ok(sock) => sock.call_method0(&names().close).map(|_| sock),
-            Err(raised) => {
-                raised.catch(os_error_class())?;
-                self.blank()
+        // SAFETY: no more is done to the number than to ask for its address.
+        let is_socket = |fd: &RawFd| getsockname(unsafe { BorrowedFd::borrow_raw(*fd) }).is_ok();
+        let sock = match (0..MANY_DESCRIPTORS).find(is_socket) {
+            Some(fd) => {
+                let sock = self.adopt(made_with, fd)?;
+                self.detach(&sock);
+                sock
             }
-        }
-    }
-
-    /// A socket without a descriptor, about which it knows nothing.
-    fn blank(&self) -> PyResult<Obj> {
-        self.class.call_method1(&self.names.__new__, &self.class)
+            None => self.open(made_with)?,
+        };
+        sock.call_method0(&names().close)?;
+        Ok(sock)
     }
 
     /// Has a socket forget its descriptor.

@@ -6,7 +6,7 @@
 //! to tell, and what somebody has asked for its `_extra`, has asyncio's dict; the dict counts
 //! from then on.
 //!
-//! Thread: the loop's, under the interpreter's lock.
+//! Thread: any that holds the interpreter's lock asks.
 
 use std::cell::Cell;
 
@@ -61,7 +61,12 @@ impl Extra {
     pub fn get(&self, file: &File, name: &Obj, default: &Obj) -> PyResult<Obj> {
         if self.holds.get() != First::Dict {
             match name.as_str() {
-                Some("socket") => return self.socket(file),
+                Some("socket") => {
+                    let socket = self.socket(file)?;
+                    if self.holds.get() != First::Dict {
+                        return Ok(socket);
+                    }
+                }
                 Some("sockname") => return Ok(self.sockname.get_or_none()),
                 Some("peername") => return Ok(self.peername.get_or_none()),
                 Some(_) => return Ok(default.clone()),
@@ -74,11 +79,15 @@ impl Extra {
     /// `_extra`.
     pub fn dict(&self, file: &File) -> PyResult<Obj> {
         if self.holds.get() != First::Dict {
+            let socket = self.socket(file)?;
             let dict = Obj::dict()?;
             dict.dict_set(&names().peername, &self.peername.get_or_none())?;
-            dict.dict_set(&names().socket, &self.socket(file)?)?;
+            dict.dict_set(&names().socket, &socket)?;
             dict.dict_set(&names().sockname, &self.sockname.get_or_none())?;
-            self.set_dict(&dict);
+            // Somebody else may have been quicker while the socket was made.
+            if self.holds.get() != First::Dict {
+                self.set_dict(&dict);
+            }
         }
         Ok(self.first.get_or_none())
     }

@@ -5,8 +5,10 @@
 //! made when somebody asks for it, which for most connections is never.
 //!
 //! Ownership: a file owns its descriptor, itself or through the object, until [`File::close`].
+//! Where somebody has put a wrapper in the place of the object, the descriptor is still that
+//! object's.
 //!
-//! Thread: the loop's, under the interpreter's lock.
+//! Thread: any that holds the interpreter's lock may ask for the object; the loop's does the rest.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -116,6 +118,7 @@ impl File {
                     *self.bare.borrow_mut() = Some(fd);
                     return Err(raised);
                 }
+                (Err(raised), None) if raised.escapes() => return Err(raised),
                 (Err(raised), None) => raised.clear(),
             }
         }
@@ -130,8 +133,10 @@ impl File {
         }
         let Some(kind) = self.kind.get() else { return Ok(Obj::none()) };
         let sock = Sockets::get().closed(kind)?;
-        self.object.set(Some(sock.clone()));
-        Ok(sock)
+        if !self.object.is_some() {
+            self.object.set(Some(sock));
+        }
+        Ok(self.object.get_or_none())
     }
 
     /// Puts another object in the place of its object, which it wraps.
@@ -166,9 +171,11 @@ impl File {
             gil::without(|| drop(fd));
             return Ok(());
         }
-        let closed = self.object.get().map_or(Ok(()), |object| close_object(&object));
-        self.own.set(None);
-        closed
+        let Some(object) = self.object.get() else { return Ok(()) };
+        let Some(own) = self.own.take() else { return close_object(&object) };
+        // The wrapper closes it, or does not; it need not stay open for this file.
+        release(&own)?;
+        object.call_method0(&names().close).map(drop)
     }
 
     /// Breaks cycles. What is open stays so: the finalizer closes it.
@@ -188,14 +195,18 @@ impl File {
 
 /// Closes a file's object, and lets go of it if it was held.
 fn close_object(file: &Obj) -> PyResult<()> {
-    let release = file.getattr_or_none(&names()._decref_socketios)?;
     let refs = file.getattr_or_none(&names()._io_refs)?;
-    let refs = if refs.is_int() && !release.is_none() { refs.to_i64()? } else { 0 };
-    if refs == 1 && Sockets::get().is_plain(file) {
+    if Sockets::get().is_plain(file) && refs.is_int() && refs.to_i64()? == 1 {
         // Nobody else holds it: closed in one go.
         file.setattr(&names()._io_refs, &Obj::int(0)?)?;
         return file.call_method0(&names().close).map(drop);
     }
     file.call_method0(&names().close)?;
-    if refs > 0 { release.call0().map(drop) } else { Ok(()) }
+    if refs.is_int() && refs.to_i64()? > 0 { release(file) } else { Ok(()) }
+}
+
+/// Takes back what [`File::hold`] did to the object of a socket.
+fn release(sock: &Obj) -> PyResult<()> {
+    let release = sock.getattr_or_none(&names()._decref_socketios)?;
+    if release.is_none() { Ok(()) } else { release.call0().map(drop) }
 }

@@ -62,7 +62,7 @@ impl Copies {
             return Ok(None);
         }
         let own = match self.spare.take() {
-            Some(spare) if is_like(&spare, &snapshot) => spare,
+            Some(spare) if is_like(&spare, 1, &snapshot) => spare,
             _ => copy(&snapshot)?,
         };
         // The collector may have run meanwhile, and with it anything.
@@ -72,11 +72,15 @@ impl Copies {
         Ok(Some(snapshot))
     }
 
-    /// The callback has run; nobody else has `own`, in which it did, unless that shows.
+    /// The callback has run; `place` is where the copy is in which it did, if nobody will ask
+    /// for it.
     #[inline]
-    pub fn finish(&self, own: Option<Obj>, snapshot: &Obj) {
-        if !self.is_last(snapshot, 1) && own.as_ref().is_some_and(|own| is_like(own, snapshot)) {
-            self.spare.set(own);
+    pub fn finish(&self, place: Option<&Slot>, snapshot: &Obj) {
+        if !self.is_last(snapshot, 1)
+            && let Some(place) = place
+            && place.get().is_some_and(|own| is_like(&own, 2, snapshot))
+        {
+            self.spare.set(place.take());
         }
     }
 
@@ -113,9 +117,10 @@ impl Copies {
     }
 }
 
-/// Whether `copy` is what it was when it was made of `snapshot`, and nobody else has it.
+/// Whether `copy` is what it was when it was made of `snapshot`, and nobody has it but who asks,
+/// by whom it is `held` so many times.
 #[inline]
-fn is_like(copy: &Obj, snapshot: &Obj) -> bool {
-    copy.reference_count() == 1
+fn is_like(copy: &Obj, held: isize, snapshot: &Obj) -> bool {
+    copy.reference_count() == held
         && Variables::of(copy).is_some_and(|it| Variables::of(snapshot) == Some(it))
 }

@@ -94,8 +94,8 @@ fn state_word(index: usize) -> usize {
 /// A context's own words. One that has padding in it may be anything, so that it may only be
 /// taken for a field if the others say so, too: see [`find`].
 fn words(context: &Obj) -> Vec<usize> {
-    // SAFETY: an object has its type's size, all of it from the allocator. Padding is read as
-    // it lies there, which is what a volatile read means.
+    // SAFETY: an object has its type's size. Its memory comes from the interpreter's allocator, of
+    // which the compiler knows nothing, so that padding has some value, whichever it is.
     unsafe {
         let size = (*context.type_ptr()).tp_basicsize.cast_unsigned() / WORD;
         let start = context.as_ptr().cast::<usize>();
