@@ -174,8 +174,9 @@ impl File {
         let Some(object) = self.object.get() else { return Ok(()) };
         let Some(own) = self.own.take() else { return close_object(&object) };
         // The wrapper closes it, or does not; it need not stay open for this file.
-        release(&own)?;
-        object.call_method0(&names().close).map(drop)
+        let released = release(&own).map_err(Raised::take);
+        let closed = object.call_method0(&names().close).map(drop);
+        closed.and(released.map_err(Raised::restore))
     }
 
     /// Breaks cycles. What is open stays so: the finalizer closes it.
