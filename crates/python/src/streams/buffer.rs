@@ -3,7 +3,8 @@
 //! `reader._buffer` is a private name that programs and tests read, and change. So the
 //! bytes lie in Rust memory until somebody asks for them: then they move to a
 //! bytearray, which is used from then on. Once that is empty and nobody else holds it,
-//! bytes lie in Rust memory again.
+//! bytes lie in Rust memory again. What comes while somebody waits for just that, is the
+//! `bytes` object that he gets.
 //!
 //! Invariant: no borrow lasts across anything that may run Python code.
 
@@ -17,26 +18,28 @@ use crate::ffi::{Obj, PyResult, Raised, Visitor};
 #[derive(Debug)]
 enum Place {
     Own(ByteQueue),
+    /// One `bytes` object: all there is.
+    Whole(Obj),
     /// A bytearray.
     Python(Obj),
 }
 
-/// What has been received and not been read.
-#[derive(Debug)]
-pub struct Buffer(RefCell<Place>);
-
-impl Default for Buffer {
+impl Default for Place {
     fn default() -> Self {
-        Self(RefCell::new(Place::Own(ByteQueue::default())))
+        Self::Own(ByteQueue::default())
     }
 }
+
+/// What has been received and not been read.
+#[derive(Debug, Default)]
+pub struct Buffer(RefCell<Place>);
 
 impl Buffer {
     /// The bytearray, if it is in use.
     fn python(&self) -> Option<Obj> {
         match &*self.0.borrow() {
             Place::Python(array) => Some(array.clone()),
-            Place::Own(_) => None,
+            Place::Own(_) | Place::Whole(_) => None,
         }
     }
 
@@ -50,6 +53,7 @@ impl Buffer {
     pub fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         match &*self.0.borrow() {
             Place::Own(bytes) => look(bytes.as_slice()),
+            Place::Whole(bytes) => look(bytes.bytes_content()),
             Place::Python(array) => array.with_bytearray(look),
         }
     }
@@ -73,8 +77,32 @@ impl Buffer {
         // One reference is ours, one is this function's.
         let unseen = array.is_exact_bytearray() && array.reference_count() == 2;
         if unseen && array.with_bytearray(<[u8]>::is_empty) {
-            let former = self.0.replace(Place::Own(ByteQueue::default()));
-            drop(former);
+            self.clear();
+        }
+    }
+
+    /// Whether there is nothing, nor a bytearray, so that what comes may be [put in](Self::put)
+    /// as a whole.
+    #[inline]
+    pub fn is_vacant(&self) -> bool {
+        matches!(&*self.0.borrow(), Place::Own(bytes) if bytes.is_empty())
+    }
+
+    /// Puts a `bytes` object into a vacant buffer.
+    #[inline]
+    pub fn put(&self, bytes: Obj) {
+        debug_assert!(self.is_vacant() && bytes.is_exact_bytes());
+        self.0.replace(Place::Whole(bytes));
+    }
+
+    /// Has bytes lie in the queue, to which others can be added.
+    #[cold]
+    fn take_apart(&self) {
+        let mut place = self.0.borrow_mut();
+        if let Place::Whole(bytes) = &*place {
+            let mut queue = ByteQueue::default();
+            queue.append(bytes.bytes_content());
+            *place = Place::Own(queue);
         }
     }
 
@@ -90,6 +118,7 @@ impl Buffer {
 
     #[cold]
     fn append_elsewhere(&self, data: &[u8]) -> PyResult<()> {
+        self.take_apart();
         self.return_if_unseen();
         match self.python() {
             Some(array) => array.bytearray_append(data),
@@ -108,19 +137,37 @@ impl Buffer {
     /// Has `fill` add bytes at the end of a vector that has room for `room` of them,
     /// unless the bytes lie in a bytearray. `fill` runs no Python code.
     pub fn append_with<R>(&self, room: usize, fill: impl FnOnce(&mut Vec<u8>) -> R) -> Option<R> {
+        self.take_apart();
         self.return_if_unseen();
         match &mut *self.0.borrow_mut() {
             Place::Own(bytes) => Some(bytes.append_with(room, fill)),
-            Place::Python(_) => None,
+            Place::Whole(_) | Place::Python(_) => None,
         }
     }
 
     /// Takes `count` bytes from the front, or all if there are fewer, as `bytes`.
     #[inline]
     pub fn take(&self, count: usize) -> PyResult<Obj> {
+        if let Some(whole) = self.take_whole(count) {
+            return Ok(whole);
+        }
         let taken = self.with(|bytes| Obj::bytes(bytes.get(..count).unwrap_or(bytes)))?;
         self.consume(count)?;
         Ok(taken)
+    }
+
+    /// Takes the one object that there is, if it is not longer than `count`.
+    #[inline]
+    fn take_whole(&self, count: usize) -> Option<Obj> {
+        let mut place = self.0.borrow_mut();
+        match &*place {
+            Place::Whole(bytes) if bytes.bytes_content().len() <= count => {}
+            _ => return None,
+        }
+        match std::mem::take(&mut *place) {
+            Place::Whole(bytes) => Some(bytes),
+            _ => None,
+        }
     }
 
     /// Takes all bytes.
@@ -140,6 +187,13 @@ impl Buffer {
 
     #[cold]
     fn consume_elsewhere(&self, count: usize) -> PyResult<()> {
+        if self.take_whole(count).is_some() {
+            return Ok(());
+        }
+        if !self.is_shown() {
+            self.take_apart();
+            return self.consume(count);
+        }
         if let Some(array) = self.python() {
             array.delete_front(count.min(self.len()))?;
         }
@@ -182,7 +236,7 @@ impl Buffer {
 
     /// Lets go of everything.
     pub fn clear(&self) {
-        let former = self.0.replace(Place::Own(ByteQueue::default()));
+        let former = self.0.take();
         drop(former);
     }
 }

@@ -42,7 +42,11 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeStreamWriter>()?)?;
     add_method(&class, stock, c"write", |this: &This, args| {
         let data = args.only("StreamWriter.write", &names().data)?;
-        this.transport.get_or_none().call_method1(&own_names().write, data).map(drop)
+        let transport = this.transport.get_or_none();
+        match StreamTransport::unchanged(&transport) {
+            Some(native) => native.write(data),
+            None => transport.call_method1(&own_names().write, data).map(drop),
+        }
     })?;
     add_method(&class, stock, c"writelines", |this: &This, args| {
         let data = args.only("StreamWriter.writelines", &names().data)?;
@@ -227,9 +231,10 @@ impl Routine for Drain {
         {
             return Err(Raised::thrown(&exception, None, None));
         }
-        let closing = match StreamTransport::known_to_close(&writer.transport.get_or_none()) {
-            Some(closing) => closing,
-            None => writer.ask(&own_names().is_closing)?.is_true()?,
+        let transport = writer.transport.get_or_none();
+        let closing = match StreamTransport::unchanged(&transport) {
+            Some(native) => native.is_known_to_close(),
+            None => transport.call_method0(&own_names().is_closing)?.is_true()?,
         };
         if closing {
             self.wait.set(Wait::Turn);

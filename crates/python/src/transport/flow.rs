@@ -133,6 +133,9 @@ impl<T: Transport> Py<T> {
     #[inline]
     pub fn buffer_shrank(&self) -> PyResult<()> {
         let endpoint = self.endpoint();
+        if !endpoint.flow.is_paused() {
+            return Ok(());
+        }
         let event_loop = endpoint.event_loop();
         endpoint.flow.shrunk(self.buffered(), &self.whose(event_loop.as_ref()))
     }

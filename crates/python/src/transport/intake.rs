@@ -35,7 +35,7 @@ use super::endpoint::{Phase, Transport};
 pub const MAX_READ: usize = 256 * 1024;
 
 /// From this size on a read is large.
-const LARGE_READ: usize = 64 * 1024;
+pub const LARGE_READ: usize = 64 * 1024;
 
 /// Whether data may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,9 +243,7 @@ impl Intake {
         fd: BorrowedFd<'_>,
     ) -> PyResult<Result<Obj, NoData>> {
         if let Some(room) = self.large_room(fd) {
-            return bytes_filled(room, |place| {
-                self.classify(fd, self.source.read_uninit(fd, place), room)
-            });
+            return self.receive_large(fd, room);
         }
         event_loop.with_read_buffer(MAX_READ, |buffer| {
             let result = self.source.read(fd, buffer);
@@ -254,6 +252,11 @@ impl Intake {
                 Err(no_data) => Ok(Err(no_data)),
             }
         })
+    }
+
+    /// Reads once, at most `room` bytes, which should be there, into a new `bytes` object.
+    pub fn receive_large(&self, fd: BorrowedFd<'_>, room: usize) -> PyResult<Result<Obj, NoData>> {
+        bytes_filled(room, |place| self.classify(fd, self.source.read_uninit(fd, place), room))
     }
 
     /// Reads once and lends what came to `take`, which runs no Python code.

@@ -28,9 +28,30 @@ impl Py<NativeStreamReader> {
         (missing >= MUCH).then_some(missing.min(MAX_READ))
     }
 
+    /// Whether so many bytes are what the coroutine takes that waits.
+    #[inline]
+    fn takes_whole(&self, count: usize) -> bool {
+        (self.expected.get()..=self.accepted.get()).contains(&count) && self.buffer.is_vacant()
+    }
+
+    /// How many bytes at most the coroutine takes as they come that waits, in `read(n)`.
+    pub fn takes_any(&self) -> Option<usize> {
+        let most = self.accepted.get();
+        (self.expected.get() == 0 && most > 0 && self.buffer.is_vacant()).then_some(most)
+    }
+
+    /// Gives what a transport has received to the coroutine that [takes any](Self::takes_any).
+    pub fn put(&self, data: Obj) {
+        self.buffer.put(data);
+    }
+
     /// Adds what a transport has received; `fed` tells those who wait.
     #[inline]
     pub fn append(&self, data: &[u8]) -> PyResult<()> {
+        if self.takes_whole(data.len()) {
+            self.buffer.put(Obj::bytes(data)?);
+            return Ok(());
+        }
         self.buffer.reserve(self.expected.get());
         self.buffer.append(data)
     }
@@ -120,6 +141,7 @@ impl Py<NativeStreamReader> {
     #[inline]
     pub(super) fn waited(&self) {
         self.expected.set(0);
+        self.accepted.set(0);
         self.waiter.set(None);
     }
 
@@ -132,7 +154,11 @@ impl Py<NativeStreamReader> {
             if content.is_empty() {
                 return Ok(());
             }
-            self.buffer.append(content)?;
+            if self.takes_whole(content.len()) {
+                self.buffer.put(data.clone());
+            } else {
+                self.buffer.append(content)?;
+            }
             return self.fed();
         }
         if !data.is_true()? {

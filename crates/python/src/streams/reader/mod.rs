@@ -42,6 +42,8 @@ pub struct NativeStreamReader {
     most: Cell<usize>,
     /// How many bytes the coroutine waits for that waits; 0 if it does not know.
     expected: Cell<usize>,
+    /// How many bytes it takes at most, whatever they are; 0 if that depends on them.
+    accepted: Cell<usize>,
     eof: Cell<bool>,
     /// The future that a coroutine waits with.
     waiter: Slot,

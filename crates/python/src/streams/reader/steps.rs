@@ -219,8 +219,14 @@ impl ReaderSteps {
             return Ok(Step::Wait(waiting));
         }
         let future = reader.wait_for_data(reading)?;
-        if self.purpose == Purpose::Exactly {
-            reader.expected.set(size(self.count.get()));
+        match self.purpose {
+            Purpose::Exactly => {
+                let count = size(self.count.get());
+                reader.expected.set(count);
+                reader.accepted.set(count);
+            }
+            Purpose::Read => reader.accepted.set(usize::try_from(self.count.get()).unwrap_or(0)),
+            Purpose::Line | Purpose::Until | Purpose::Next => {}
         }
         self.wait.set(Wait::Data);
         self.waiter.set(Some(future.clone()));

@@ -6,12 +6,12 @@
 //!
 //! What is small goes through the loop's hot buffer. Where much is to come, because a
 //! coroutine waits for so much or because the last read was large, the reader's own memory
-//! is filled.
+//! is filled, or the `bytes` that a coroutine gets which takes whatever comes.
 
 use crate::ffi::{Py, PyResult};
 use crate::streams::{NativeStreamReader, NativeStreamReaderProtocol};
 
-use super::super::intake::NoData;
+use super::super::intake::{LARGE_READ, NoData};
 use super::StreamTransport;
 
 impl Py<StreamTransport> {
@@ -49,11 +49,16 @@ impl Py<StreamTransport> {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
-        if let Some(room) = reader.missing().or_else(|| self.intake.large_room(fd))
-            && let Some(received) =
+        if let Some(room) = reader.missing().or_else(|| self.intake.large_room(fd)) {
+            if let Some(most) = reader.takes_any().filter(|most| *most >= LARGE_READ) {
+                let received = self.intake.receive_large(fd, room.min(most))?;
+                return Ok(received.map(|data| reader.put(data)));
+            }
+            if let Some(received) =
                 reader.append_with(room, |data| self.intake.receive_behind(fd, data))
-        {
-            return Ok(received);
+            {
+                return Ok(received);
+            }
         }
         self.intake.receive_copied(&event_loop, fd, |data| reader.append(data))
     }

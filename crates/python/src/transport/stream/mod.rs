@@ -248,12 +248,16 @@ impl StreamTransport {
         self.endpoint.phase() >= Phase::Lost
     }
 
-    /// Whether a transport that nobody has changed is closing, as far as is known; what is held
-    /// back stays so. Nothing of another transport.
+    /// A transport whose methods nobody has replaced; nothing if it is another one.
     #[inline]
-    pub fn known_to_close(transport: &Obj) -> Option<bool> {
-        let native = Py::<Self>::from_exact(transport).filter(|native| !native.has_attributes())?;
-        Some(native.endpoint.is_closing())
+    pub fn unchanged(transport: &Obj) -> Option<&Py<Self>> {
+        Py::<Self>::from_exact(transport).filter(|native| !native.has_attributes())
+    }
+
+    /// Whether it is closing, as far as is known; what is held back stays so.
+    #[inline]
+    pub fn is_known_to_close(&self) -> bool {
+        self.endpoint.is_closing()
     }
 }
 
