@@ -8,6 +8,7 @@
 //! Threads: everything belongs to the thread that runs the loop, except
 //! [`waker::Waker::wake`], which any thread may call, and the threads of [`resolver`].
 
+pub mod boundary;
 pub mod bytes;
 pub mod clock;
 pub mod driver;

@@ -13,16 +13,16 @@
 //! transport asks to be called again as long as more may be there.
 
 use std::cell::Cell;
-use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
+use batuta_engine::boundary::{self, Received};
 use batuta_engine::driver::Readiness;
 use batuta_engine::heap::expect_large_blocks;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, recv, recvmsg};
+use rustix::net::{RecvFlags, recv};
 
 use crate::event_loop::NativeLoop;
 use crate::ffi::buffer::bytes_filled;
@@ -72,37 +72,20 @@ fn can_read(fd: BorrowedFd<'_>) -> bool {
     !matches!(poll(&mut asked, Some(&now)), Ok(0))
 }
 
-/// How much a read has brought.
-#[derive(Clone, Copy, Debug)]
-struct Count {
-    bytes: usize,
-    /// The kernel knows that no boundary has ended it.
-    whole: bool,
-}
-
-impl Count {
-    fn of(bytes: usize) -> Self {
-        Self { bytes, whole: false }
-    }
+/// What a read has brought of which nothing but the number is known.
+fn bytes(count: usize) -> Received {
+    Received { bytes: count, whole: false }
 }
 
 impl Source {
-    fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<Count, Errno> {
+    fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<Received, Errno> {
         match self {
             Self::Tcp | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| Count::of(count))
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| bytes(count))
             }
-            Self::Unix => {
-                // There is no room for ancillary data, so that it is dropped, as by `recv()`; but
-                // one is told of it. That costs half of asking what is left.
-                let mut ancillary = RecvAncillaryBuffer::new(&mut []);
-                let place = &mut [IoSliceMut::new(place)];
-                recvmsg(fd, place, &mut ancillary, RecvFlags::DONTWAIT).map(|received| Count {
-                    bytes: received.bytes,
-                    whole: !received.flags.contains(ReturnFlags::CTRUNC),
-                })
-            }
-            Self::Pipe | Self::Other => read(fd, place).map(Count::of),
+            // Which costs less than to ask what is left.
+            Self::Unix => boundary::receive(fd, place),
+            Self::Pipe | Self::Other => read(fd, place).map(bytes),
         }
     }
 
@@ -110,22 +93,22 @@ impl Source {
         self,
         fd: BorrowedFd<'_>,
         place: &mut [MaybeUninit<u8>],
-    ) -> Result<Count, Errno> {
+    ) -> Result<Received, Errno> {
         match self {
             Self::Tcp | Self::Unix | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| Count::of(count))
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| bytes(count))
             }
-            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| Count::of(filled.len())),
+            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| bytes(filled.len())),
         }
     }
 
-    fn read_behind(self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<Count, Errno> {
+    fn read_behind(self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<Received, Errno> {
         match self {
             Self::Tcp | Self::Unix | Self::Socket => {
                 let received = recv(fd, spare_capacity(data), RecvFlags::DONTWAIT);
-                received.map(|(count, _)| Count::of(count))
+                received.map(|(count, _)| bytes(count))
             }
-            Self::Pipe | Self::Other => read(fd, spare_capacity(data)).map(Count::of),
+            Self::Pipe | Self::Other => read(fd, spare_capacity(data)).map(bytes),
         }
     }
 }
@@ -189,15 +172,15 @@ impl Intake {
     fn classify(
         &self,
         fd: BorrowedFd<'_>,
-        result: Result<Count, Errno>,
+        result: Result<Received, Errno>,
         room: usize,
     ) -> Result<usize, NoData> {
         match result {
-            Ok(Count { bytes: 0, .. }) => {
+            Ok(Received { bytes: 0, .. }) => {
                 self.readable.set(false);
                 Err(NoData::Eof)
             }
-            Ok(Count { bytes: count, whole }) => {
+            Ok(Received { bytes: count, whole }) => {
                 let emptied = count < room
                     && match self.source {
                         Source::Tcp => true,
