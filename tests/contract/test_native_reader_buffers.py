@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
+import random
+import socket
+from typing import Any
 
 import pytest
 
 from contract.kits import BATUTA_KIT, STOCK_KIT, Kit, both_kits
-from contract.streams import FakeTransport, Pauseless, new_reader
+from contract.streams import FakeTransport, Pauseless, new_reader, stream
 from loops import Run
+
+
+def sendall(peer: socket.socket, data: bytes) -> None:
+    """Sends all of it from another thread."""
+    peer.setblocking(True)
+    peer.sendall(data)
+
 
 # Feeding
 
@@ -70,6 +81,98 @@ def test_a_transport_that_cannot_pause_is_asked_once(kit: Kit, run: Run) -> None
         assert transport.calls == ["pause_reading"]
         assert reader._transport is None
         assert len(await reader.read(100)) == 20
+
+    run(main)
+
+
+# What comes while somebody waits for just that
+
+
+@both_kits
+@pytest.mark.parametrize("method", ["read", "readexactly"])
+def test_what_came_for_one_who_is_gone_is_there_for_others(
+    kit: Kit, run: Run, method: str
+) -> None:
+    async def came_for_one_who_is_gone(*data: bytes) -> Any:
+        reader = new_reader(kit)
+        gone = asyncio.create_task(getattr(reader, method)(6))
+        await asyncio.sleep(0)
+        for piece in data:
+            reader.feed_data(piece)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        return reader
+
+    async def main() -> None:
+        reader = await came_for_one_who_is_gone(b"abcdef")
+        assert not reader.at_eof()
+        assert [await reader.read(2), await reader.readexactly(3), await reader.read(9)] == [
+            b"ab",
+            b"cde",
+            b"f",
+        ]
+        reader = await came_for_one_who_is_gone(b"abc\nef", b"gh\n")
+        assert [await reader.readline(), await reader.readline()] == [b"abc\n", b"efgh\n"]
+        reader = await came_for_one_who_is_gone(b"abcdef")
+        assert bytes(reader._buffer) == b"abcdef"
+        reader.feed_data(b"gh")
+        assert await reader.readexactly(8) == b"abcdefgh"
+        reader = await came_for_one_who_is_gone(b"abcdef")
+        reader.feed_eof()
+        assert await reader.read() == b"abcdef"
+        assert reader.at_eof()
+
+    run(main)
+
+
+@both_kits
+def test_more_comes_before_the_one_who_waits_has_taken_what_came(kit: Kit, run: Run) -> None:
+    async def main() -> None:
+        reader = new_reader(kit)
+
+        async def fed(method: str, count: int, *data: bytes) -> bytes:
+            task = asyncio.create_task(getattr(reader, method)(count))
+            await asyncio.sleep(0)
+            for piece in data:
+                reader.feed_data(piece)
+            got: bytes = await task
+            return got
+
+        assert await fed("readexactly", 3, b"abc", b"de") == b"abc"
+        assert await fed("read", 9, b"fg") == b"de"
+        assert await fed("read", 3, b"h") == b"fg"
+        assert await fed("read", 9) == b"h"
+        assert await fed("read", 4, b"ij", b"klm") == b"ijkl"
+        assert await fed("readexactly", 4, b"nop", b"q") == b"mnop"
+        assert await fed("read", 1) == b"q"
+        for data in (bytearray(b"xy"), memoryview(b"xy")):
+            assert type(await fed("read", 9, data)) is bytes
+
+    run(main)
+
+
+@both_kits
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_long_upload_is_read_in_pieces_of_any_size(kit: Kit, run: Run, kind: str) -> None:
+    size = 8 * 1024 * 1024
+    sent = random.Random(size).randbytes(size)
+    counts = [65536, 1 << 20, 65536, 1000, 100_000, 65535, 3]
+
+    async def main() -> None:
+        async with stream(kit, kind) as (reader, _, peer):
+            sending = asyncio.create_task(asyncio.to_thread(sendall, peer, sent))
+            got = bytearray()
+            for count in itertools.cycle(counts):
+                piece = await reader.read(count)
+                assert 0 < len(piece) <= count
+                got += piece
+                if len(got) == size:
+                    break
+                if count == 100_000 and size - len(got) >= count:
+                    got += await reader.readexactly(count)
+            await sending
+            assert got == sent
 
     run(main)
 

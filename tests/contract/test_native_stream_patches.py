@@ -6,6 +6,7 @@ On a Batuta loop a native reader is fed without a call, unless somebody has repl
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,32 @@ def test_a_class_may_be_patched_at_any_time(run: Run, monkeypatch: pytest.Monkey
                 assert await reader.read(10) == b"owt"
             peer.send(b"three")
             assert await reader.read(10) == b"three"
+
+    run(main)
+
+
+@pytest.mark.parametrize("where", ["instance", "class"])
+@both_kits
+def test_methods_of_the_transport_may_be_patched(
+    kit: Kit, run: Run, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with stream(kit) as (_, writer, peer):
+            writer.write(b"one")
+            await writer.drain()
+            transport = writer.transport
+            place = transport if where == "instance" else type(transport)
+            seen: list[Any] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(place, "write", lambda *args: seen.append(args[-1]))
+                writer.write(b"two")
+                await writer.drain()
+                patch.setattr(place, "is_closing", lambda *_: seen.append("asked"))
+                await writer.drain()
+            assert seen == [b"two", "asked"]
+            writer.write(b"three")
+            await writer.drain()
+            assert await receive(peer, 8) == b"onethree"
 
     run(main)
 

@@ -18,11 +18,11 @@ declare_names! {
         call_later, call_soon, call_soon_threadsafe, cancel, close,
         connection_lost, connection_made, context, coro, create_future, create_task, data, data_received, datagram_received,
         debug, default, done, eager_start, eof_received, error_received, exception, extra, fd, file, fileno,
-        future, get, get_buffer, get_debug, get_loop, getpeername, getsockname, handle, high, info, is_running, limit,
+        future, get, get_buffer, get_debug, get_loop, getpeername, getsockname, handle, high, info, is_closing, is_running, limit,
         list_of_data, low,
         message, msg, name, pause_writing, peername, protocol, recvfrom, result, resume_writing, send, sendto,
         server, set_exception, set_result, setblocking, socket, sockname, source_traceback, task, throw, time, transport, update,
-        waiter, warning,
+        waiter, warning, write,
     }
 }
 

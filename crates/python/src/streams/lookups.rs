@@ -9,9 +9,9 @@ declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
         _drain_helper, _maybe_resume_transport, _stream_reader, _wait_for_data, _wakeup_waiter,
-        can_write_eof, data_received, default, exception, extend, feed_data, find, get_extra_info, is_closing,
+        can_write_eof, data_received, default, exception, extend, feed_data, find, get_extra_info,
         n, name, pause_reading, read, reader, readline, readuntil, resume_reading, separator,
-        write, write_eof, writelines,
+        write_eof, writelines,
     }
 }
 

@@ -42,11 +42,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     class.set_attr(c"__init__", &stock.attr(c"__init__")?.native_init::<NativeStreamWriter>()?)?;
     add_method(&class, stock, c"write", |this: &This, args| {
         let data = args.only("StreamWriter.write", &names().data)?;
-        let transport = this.transport.get_or_none();
-        match StreamTransport::unchanged(&transport) {
-            Some(native) => native.write(data),
-            None => transport.call_method1(&own_names().write, data).map(drop),
-        }
+        StreamTransport::write_through(&this.transport.get_or_none(), data)
     })?;
     add_method(&class, stock, c"writelines", |this: &This, args| {
         let data = args.only("StreamWriter.writelines", &names().data)?;
@@ -66,7 +62,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     })?;
     add_method(&class, stock, c"is_closing", |this: &This, args| {
         args.only_self("StreamWriter.is_closing")?;
-        this.ask(&own_names().is_closing)
+        this.ask(&names().is_closing)
     })?;
     add_method(&class, stock, c"get_extra_info", |this: &This, args| this.get_extra_info(args))?;
     add_method(&class, stock, c"drain", |this: &This, args| {
@@ -231,12 +227,7 @@ impl Routine for Drain {
         {
             return Err(Raised::thrown(&exception, None, None));
         }
-        let transport = writer.transport.get_or_none();
-        let closing = match StreamTransport::unchanged(&transport) {
-            Some(native) => native.is_known_to_close(),
-            None => transport.call_method0(&own_names().is_closing)?.is_true()?,
-        };
-        if closing {
+        if StreamTransport::is_known_to_close(&writer.transport.get_or_none())? {
             self.wait.set(Wait::Turn);
             return Ok(Step::Pass);
         }

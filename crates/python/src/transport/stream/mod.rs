@@ -10,9 +10,11 @@
 //!
 //! Files: this one makes the transport and answers questions; `accept` is where
 //! servers get theirs, `read` the way in, `feed` the same for native stream readers,
-//! `write` the way out, `hold` what is kept for a moment on it.
+//! `write` the way out, `hold` what is kept for a moment on it, `direct` what native code does
+//! with a transport without calling it by name.
 
 mod accept;
+mod direct;
 mod feed;
 mod hold;
 mod read;
@@ -246,18 +248,6 @@ impl StreamTransport {
     /// Whether what is written is dropped, because the connection has ended.
     pub fn is_lost(&self) -> bool {
         self.endpoint.phase() >= Phase::Lost
-    }
-
-    /// A transport whose methods nobody has replaced; nothing if it is another one.
-    #[inline]
-    pub fn unchanged(transport: &Obj) -> Option<&Py<Self>> {
-        Py::<Self>::from_exact(transport).filter(|native| !native.has_attributes())
-    }
-
-    /// Whether it is closing, as far as is known; what is held back stays so.
-    #[inline]
-    pub fn is_known_to_close(&self) -> bool {
-        self.endpoint.is_closing()
     }
 }
 

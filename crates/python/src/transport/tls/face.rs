@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 
+use crate::asyncio::names;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
@@ -61,7 +62,7 @@ impl Py<NativeSSLTransport> {
             return Ok(false);
         };
         match native.transport.get() {
-            Some(transport) => transport.call_method0(&own_names().is_closing)?.is_true(),
+            Some(transport) => transport.call_method0(&names().is_closing)?.is_true(),
             None => Ok(false),
         }
     }

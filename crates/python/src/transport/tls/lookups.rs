@@ -1,5 +1,6 @@
 //! What this folder needs to know of the interpreter, looked up once at import.
 
+use crate::asyncio::names;
 use crate::ffi::Obj;
 use crate::ffi::error::{PyResult, Raised, import_error_class};
 use crate::ffi::gil::Global;
@@ -11,7 +12,7 @@ declare_names! {
     pub struct Names {
         __ceil__, _call_eof_received, _do_flush, _do_handshake, _do_read, _do_shutdown, _fatal_error,
         _process_outgoing, _sslobj, _start_shutdown, _write_appdata, append, appendleft,
-        buffer_updated, data, is_closing, list_of_data, n, nbytes, pause_reading, pending, popleft, read, resume_reading, write,
+        buffer_updated, data, list_of_data, n, nbytes, pause_reading, pending, popleft, read, resume_reading,
     }
 }
 
@@ -115,7 +116,7 @@ impl Lookups {
         let [read, write] = &self.ssl_object_methods;
         object.is_exactly(&self.ssl_object)
             && object.class_has(&self.names.read, read)
-            && object.class_has(&self.names.write, write)
+            && object.class_has(&names().write, write)
     }
 
     /// Whether the exception says that `_ssl` has to be given more first.

@@ -76,7 +76,7 @@ impl Py<NativeSSLProtocol> {
             return lookups.give.call2(&incoming, shown).map(drop);
         }
         let data = window.look(count, Obj::bytes)?;
-        incoming.call_method1(&own_names().write, &data).map(drop)
+        incoming.call_method1(&names().write, &data).map(drop)
     }
 
     /// Something has come: goes on with whatever is under way.

@@ -5,6 +5,7 @@
 //! handshake, or cannot be encrypted for another reason, waits in the backlog, a copy of it
 //! if it is not `bytes`.
 
+use crate::asyncio::names;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
@@ -154,7 +155,7 @@ impl Py<NativeSSLProtocol> {
             lookups.encrypt.call2(&socket, data)
         } else {
             let object = self.as_obj().getattr(&own_names()._sslobj)?;
-            object.call_method1(&own_names().write, data)
+            object.call_method1(&names().write, data)
         };
         match result {
             Ok(count) => Ok(usize::try_from(count.to_i64()?).unwrap_or(0)),
@@ -230,9 +231,6 @@ impl Py<NativeSSLProtocol> {
     #[inline]
     fn send(&self, data: &Obj) -> PyResult<()> {
         let Some(transport) = self.transport.get() else { return Ok(()) };
-        match Py::<StreamTransport>::from_exact(&transport) {
-            Some(native) if !native.has_attributes() => native.write(data),
-            _ => transport.call_method1(&own_names().write, data).map(drop),
-        }
+        StreamTransport::write_through(&transport, data)
     }
 }
