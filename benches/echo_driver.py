@@ -51,6 +51,7 @@ class EchoDriver:
                 place=row.place,
                 folder=self._folder,
                 size=row.size,
+                read=row.read,
                 core=settings.server_core,
             )
             return Worker.of_command(command, settings.timeout)

@@ -63,13 +63,15 @@ def serve_command(
     place: str = "tcp",
     folder: Path | None = None,
     size: int = 64,
+    read: int | None = None,
     core: int | None = None,
     reset: bool = False,
 ) -> list[str]:
     """The command of the plain epoll server (or, at the place "uring", of the same over TCP by
     io_uring), which answers as a worker does.
 
-    With `reset` it leaves nothing in the kernel of connections that its clients have closed.
+    It receives at most `read` bytes at once, if that is given. With `reset` it leaves nothing in
+    the kernel of connections that its clients have closed.
     """
     command = [str(binary()), "serve", "--what", what, "--size", str(size)]
     command += ["--reset"] * reset
@@ -81,6 +83,8 @@ def serve_command(
         "pipes": ["--pipes", str(folder)],
         "tls": ["--tls-key", str(folder)],
     }[place]
+    if read is not None:
+        command += ["--read", str(read)]
     if core is not None:
         command += ["--core", str(core)]
     return command

@@ -227,6 +227,16 @@ def test_the_limit_sends_every_byte_back(place: str, tmp_path: Path) -> None:
     assert server.failure() == "exit code 0"
 
 
+def test_the_limit_receives_no_more_at_once_than_it_is_told() -> None:
+    with (
+        Worker.of_command(load.serve_command(place="udp", read=10)) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as sock,
+    ):
+        sock.settimeout(10)
+        sock.sendto(bytes(range(30)), ("127.0.0.1", server.identity["port"]))
+        assert sock.recv(100) == bytes(range(10)), "the rest of a datagram is lost"
+
+
 def test_the_limit_sees_an_end_that_comes_with_the_last_bytes() -> None:
     with Worker.of_command(load.serve_command(what="sink")) as server:
         for _ in range(200):

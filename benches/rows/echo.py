@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from benches.rows.place import READ
 from benches.rows.row import Tier
 
 SIZES = {64: "64", 1 << 10: "1k", 10 << 10: "10k", 100 << 10: "100k"}
@@ -39,6 +40,8 @@ class EchoRow:
     """`echo`, or `connect` where an operation is a connection."""
     exchange: bool = False
     """Whether a connection of `connect` carries a request, or is closed by the server."""
+    read: int | None = None
+    """How many bytes the program asks for at once, where it is not the loop that decides."""
     limit: str | None = "echo"
     """What the plain epoll server serves as the limit of this row; None where there is none."""
     needs: tuple[str, ...] = ()
@@ -68,6 +71,7 @@ def _family(
     place: str = "tcp",
     connections: Sequence[int] = CONNECTIONS,
     sizes: Sequence[int] = tuple(SIZES),
+    read: int | None = None,
 ) -> list[EchoRow]:
     """Rows of one server: every size with every number of connections, plain and in flight."""
     usual = {*usual, *quick}
@@ -87,7 +91,16 @@ def _family(
                 if shape in usual:
                     tier = Tier.QUICK if shape in quick else Tier.USUAL
                 rows.append(
-                    EchoRow(name, words, server, *shape, group=group, place=place, tier=tier)
+                    EchoRow(
+                        name,
+                        words,
+                        server,
+                        *shape,
+                        group=group,
+                        place=place,
+                        read=read,
+                        tier=tier,
+                    )
                 )
     return rows
 
@@ -120,6 +133,7 @@ ROWS = (
         "echo",
         "buffered",
         "buffered protocol",
+        read=READ,
         quick=[],
         usual=[(B, 10, 1), (K, 10, 1), (TEN, 10, 1), (BIG, 10, 1), (K, 100, 1)],
     ),
@@ -159,6 +173,7 @@ ROWS = (
         "sockets",
         "sock",
         "`sock_recv`, `sock_sendall`",
+        read=READ,
         quick=[(K, 10, 1)],
         usual=[(B, 10, 1), (TEN, 10, 1), (BIG, 10, 1), (K, 100, 1), (K, 1000, 1), (K, 10, 16)],
     ),
@@ -167,6 +182,7 @@ ROWS = (
         "sockets",
         "add_reader",
         "`add_reader`",
+        read=READ,
         quick=[(K, 10, 1)],
         usual=[(B, 10, 1), (TEN, 10, 1), (BIG, 10, 1), (K, 100, 1)],
     ),

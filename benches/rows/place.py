@@ -11,6 +11,8 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
+READ = 65536
+"""How many bytes a program asks for at once, where it does."""
 
 
 @dataclass

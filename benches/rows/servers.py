@@ -11,11 +11,9 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from benches.rows.place import HOST, Place
+from benches.rows.place import HOST, READ, Place
 from benches.rows.socket_servers import add_reader, sock
 from benches.rows.web import aiohttp_server, uvicorn_server, websockets_server
-
-READ = 65536
 
 
 class EchoProtocol(asyncio.Protocol):

@@ -6,9 +6,7 @@ import asyncio
 import socket
 from typing import Any
 
-from benches.rows.place import Place
-
-READ = 65536
+from benches.rows.place import READ, Place
 
 
 async def sock(place: Place) -> Any:

@@ -90,9 +90,7 @@ def test_a_transport_that_cannot_pause_is_asked_once(kit: Kit, run: Run) -> None
 
 @both_kits
 @pytest.mark.parametrize("method", ["read", "readexactly"])
-def test_what_came_for_one_who_is_gone_is_there_for_others(
-    kit: Kit, run: Run, method: str
-) -> None:
+def test_what_came_for_one_who_is_gone_is_there_for_others(kit: Kit, run: Run, method: str) -> None:
     async def came_for_one_who_is_gone(*data: bytes) -> Any:
         reader = new_reader(kit)
         gone = asyncio.create_task(getattr(reader, method)(6))

@@ -50,10 +50,13 @@ serve
   --tls-key FOLDER     serve TLS with what `certificate` wrote there
   --reset              answer the end of a connection with a reset, so that nothing of it remains
   --size N             bytes in the body of HTTP answers
+  --read N             bytes to receive at once (default 262144)
   --core N             run on this processor only";
 
 /// Largest request: the reply buffer and the message templates stay far from exhausting memory.
 const MAX_SIZE: usize = 16 << 20;
+/// How much a server receives at once, in bytes.
+const READ: usize = 256 << 10;
 /// Largest datagram that UDP over IPv4 carries.
 const MAX_DATAGRAM: usize = 65_507;
 
@@ -124,6 +127,7 @@ pub struct Service {
     pub what: What,
     pub place: Place,
     pub size: usize,
+    pub read: usize,
     pub core: Option<usize>,
     pub reset: bool,
 }
@@ -241,7 +245,7 @@ impl Config {
 impl Service {
     fn from_options(mut options: impl Iterator<Item = String>) -> Result<Self, String> {
         let (what, place) = (What::Echo, Place::Tcp);
-        let mut service = Self { what, place, size: 64, core: None, reset: false };
+        let mut service = Self { what, place, size: 64, read: READ, core: None, reset: false };
         while let Some(name) = options.next() {
             if name == "--reset" {
                 service.reset = true;
@@ -270,12 +274,21 @@ impl Service {
                 "--pipes" => service.place = Place::Pipes(value.into()),
                 "--tls-key" => service.place = Place::Tls(value.into()),
                 "--size" => service.size = parse(&name, &value)?,
+                "--read" => service.read = parse(&name, &value)?,
                 "--core" => service.core = Some(parse(&name, &value)?),
                 _ => return Err(format!("unknown option {name}")),
             }
         }
         if service.size > MAX_SIZE {
             return Err(format!("--size must not exceed {MAX_SIZE}"));
+        }
+        if service.read == 0 || service.read > MAX_SIZE {
+            return Err(format!("--read must be between 1 and {MAX_SIZE}"));
+        }
+        if service.read != READ && service.place == Place::TcpByUring {
+            return Err(
+                "--read is for epoll: with --uring the kernel has buffers of one size".into()
+            );
         }
         let echo_only = matches!(service.place, Place::Udp | Place::Pipes(_) | Place::TcpByUring);
         if echo_only && service.what != What::Echo {

@@ -25,7 +25,6 @@ use crate::wire::{Wire, has_ended};
 
 const LISTENER: u64 = u64::MAX;
 const RUNNER: u64 = u64::MAX - 1;
-const READ_BUFFER: usize = 256 << 10;
 const EVENTS: usize = 1024;
 const BACKLOG: i32 = 1024;
 
@@ -62,7 +61,7 @@ impl Server {
             peers: Vec::new(),
             free: Vec::new(),
             poll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            buffer: vec![0; READ_BUFFER],
+            buffer: vec![0; service.read],
         };
         let mut port = 0;
         match &service.place {

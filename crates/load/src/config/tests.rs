@@ -44,7 +44,11 @@ fn commands_are_told_apart() {
     let Command::Serve(service) = read("serve --reset --core 1").unwrap() else {
         panic!("not a service")
     };
-    assert_eq!((service.reset, service.core), (true, Some(1)));
+    assert_eq!((service.reset, service.core, service.read), (true, Some(1), 256 << 10));
+    let Command::Serve(service) = read("serve --read 65536").unwrap() else {
+        panic!("not a service")
+    };
+    assert_eq!(service.read, 65536);
 }
 
 #[test]
@@ -69,6 +73,8 @@ fn bad_options_are_refused_by_name() {
         ("serve --what ever", "--what"),
         ("serve --udp-echo --what sink", "--what"),
         ("serve --udp-echo --reset", "--reset"),
+        ("serve --read 0", "--read"),
+        ("serve --uring --read 1", "--read"),
         ("sing", "sing"),
         ("certificate", "certificate"),
     ] {
