@@ -150,6 +150,18 @@ def test_more_comes_before_the_one_who_waits_has_taken_what_came(kit: Kit, run: 
     run(main)
 
 
+@pytest.mark.parametrize("method", ["read", "readexactly"])
+def test_who_waits_for_just_what_comes_gets_it_without_a_copy(run: Run, method: str) -> None:
+    async def main() -> None:
+        reader, data = new_reader(BATUTA_KIT), bytes(1000)
+        task = asyncio.create_task(getattr(reader, method)(1000))
+        await asyncio.sleep(0)
+        reader.feed_data(data)
+        assert await task is data
+
+    run(main)
+
+
 @both_kits
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_a_long_upload_is_read_in_pieces_of_any_size(kit: Kit, run: Run, kind: str) -> None:

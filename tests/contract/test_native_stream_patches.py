@@ -110,8 +110,16 @@ def test_methods_of_the_transport_may_be_patched(
                 patch.setattr(place, "is_closing", lambda *_: seen.append("asked"))
                 await writer.drain()
             assert seen == [b"two", "asked"]
+            turned: list[bool] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(place, "is_closing", place.can_write_eof)
+                asyncio.get_running_loop().call_soon(turned.append, True)
+                await writer.drain()
+            assert turned == [True], "who writes to what is closing waits for a turn"
+            asyncio.get_running_loop().call_soon(turned.append, False)
             writer.write(b"three")
             await writer.drain()
+            assert turned == [True]
             assert await receive(peer, 8) == b"onethree"
 
     run(main)

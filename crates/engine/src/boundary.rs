@@ -1,6 +1,6 @@
 //! Receiving from a Unix socket, and whether a boundary has ended it.
 //!
-//! A Unix stream socket keeps messages with ancillary data apart: a receive that brings less than
+//! Role: one system call; owns nothing. A Unix stream socket keeps messages with ancillary data apart: a receive that brings less than
 //! there is room for may have left others in the queue. `recv(2)` does not tell that from a queue
 //! that is empty now, `recvmsg(2)` does: it says if ancillary data was cut off, for which there is
 //! no room here.
@@ -12,13 +12,14 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
-/// What has been received.
+/// What one receive has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// So many bytes; none at the end of the stream.
     pub bytes: usize,
-    /// No ancillary data came with them, so that less than there was room for is all there was.
-    pub whole: bool,
+    /// No boundary has ended them, as far as is known: less than there was room for is all there
+    /// was.
+    pub is_all: bool,
 }
 
 /// Receives into `place` what is there, without a wait. Ancillary data is dropped, as by `recv`.
@@ -33,7 +34,7 @@ pub fn receive(fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<Received, Errno> 
     // written to; no address and no ancillary data is asked for.
     let count = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
     match usize::try_from(count) {
-        Ok(bytes) => Ok(Received { bytes, whole: message.msg_flags & libc::MSG_CTRUNC == 0 }),
+        Ok(bytes) => Ok(Received { bytes, is_all: message.msg_flags & libc::MSG_CTRUNC == 0 }),
         Err(_) => Err(last_error()),
     }
 }
@@ -61,11 +62,11 @@ mod tests {
         assert_eq!(receive(far.as_fd(), &mut place), Err(Errno::WOULDBLOCK));
         near.write_all(b"five!").unwrap();
         let received = receive(far.as_fd(), &mut place);
-        assert_eq!(received, Ok(Received { bytes: 5, whole: true }));
+        assert_eq!(received, Ok(Received { bytes: 5, is_all: true }));
         assert_eq!(place.get(..5), Some(b"five!".as_slice()));
         drop(near);
         let received = receive(far.as_fd(), &mut place);
-        assert_eq!(received, Ok(Received { bytes: 0, whole: true }));
+        assert_eq!(received, Ok(Received { bytes: 0, is_all: true }));
     }
 
     #[test]
@@ -79,8 +80,8 @@ mod tests {
         near.write_all(b"without").unwrap();
         let mut place = [0; 64];
         let received = receive(far.as_fd(), &mut place);
-        assert_eq!(received, Ok(Received { bytes: 4, whole: false }));
+        assert_eq!(received, Ok(Received { bytes: 4, is_all: false }));
         let received = receive(far.as_fd(), &mut place);
-        assert_eq!(received, Ok(Received { bytes: 7, whole: true }));
+        assert_eq!(received, Ok(Received { bytes: 7, is_all: true }));
     }
 }

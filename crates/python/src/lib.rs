@@ -78,6 +78,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;
+    transport::StreamTransport::note_methods(&stream)?;
     add(module, c"StreamTransport", &stream)?;
     let read_base = transports.attr(c"ReadTransport")?;
     let read_pipe = define::<transport::ReadPipeTransport>(Some(&read_base))?;

@@ -3,8 +3,8 @@
 //! `reader._buffer` is a private name that programs and tests read, and change. So the
 //! bytes lie in Rust memory until somebody asks for them: then they move to a
 //! bytearray, which is used from then on. Once that is empty and nobody else holds it,
-//! bytes lie in Rust memory again. What comes while somebody waits for just that, is the
-//! `bytes` object that he gets.
+//! bytes lie in Rust memory again. What comes while somebody waits for just that may lie in the
+//! `bytes` object that he gets; if he is gone, or more comes first, it is read as everything is.
 //!
 //! Invariant: no borrow lasts across anything that may run Python code.
 
@@ -81,10 +81,13 @@ impl Buffer {
         }
     }
 
-    /// Whether there is nothing, nor a bytearray, so that what comes may be [put in](Self::put)
-    /// as a whole.
+    /// Whether there is nothing, nor a bytearray that somebody holds, so that what comes may be
+    /// [put in](Self::put) as a whole.
     #[inline]
     pub fn is_vacant(&self) -> bool {
+        if self.is_shown() {
+            self.return_if_unseen();
+        }
         matches!(&*self.0.borrow(), Place::Own(bytes) if bytes.is_empty())
     }
 

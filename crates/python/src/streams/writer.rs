@@ -227,7 +227,7 @@ impl Routine for Drain {
         {
             return Err(Raised::thrown(&exception, None, None));
         }
-        if StreamTransport::is_known_to_close(&writer.transport.get_or_none())? {
+        if StreamTransport::is_closing_for_drain(&writer.transport.get_or_none())? {
             self.wait.set(Wait::Turn);
             return Ok(Step::Pass);
         }

@@ -72,20 +72,20 @@ fn can_read(fd: BorrowedFd<'_>) -> bool {
     !matches!(poll(&mut asked, Some(&now)), Ok(0))
 }
 
-/// What a read has brought of which nothing but the number is known.
-fn bytes(count: usize) -> Received {
-    Received { bytes: count, whole: false }
+/// What a read has brought that does not tell of boundaries.
+fn counted(count: usize) -> Received {
+    Received { bytes: count, is_all: false }
 }
 
 impl Source {
     fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<Received, Errno> {
         match self {
             Self::Tcp | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| bytes(count))
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| counted(count))
             }
             // Which costs less than to ask what is left.
             Self::Unix => boundary::receive(fd, place),
-            Self::Pipe | Self::Other => read(fd, place).map(bytes),
+            Self::Pipe | Self::Other => read(fd, place).map(counted),
         }
     }
 
@@ -96,9 +96,9 @@ impl Source {
     ) -> Result<Received, Errno> {
         match self {
             Self::Tcp | Self::Unix | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| bytes(count))
+                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| counted(count))
             }
-            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| bytes(filled.len())),
+            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| counted(filled.len())),
         }
     }
 
@@ -106,9 +106,9 @@ impl Source {
         match self {
             Self::Tcp | Self::Unix | Self::Socket => {
                 let received = recv(fd, spare_capacity(data), RecvFlags::DONTWAIT);
-                received.map(|(count, _)| bytes(count))
+                received.map(|(count, _)| counted(count))
             }
-            Self::Pipe | Self::Other => read(fd, spare_capacity(data)).map(bytes),
+            Self::Pipe | Self::Other => read(fd, spare_capacity(data)).map(counted),
         }
     }
 }
@@ -180,11 +180,11 @@ impl Intake {
                 self.readable.set(false);
                 Err(NoData::Eof)
             }
-            Ok(Received { bytes: count, whole }) => {
+            Ok(Received { bytes: count, is_all }) => {
                 let emptied = count < room
                     && match self.source {
                         Source::Tcp => true,
-                        Source::Unix if whole => true,
+                        Source::Unix if is_all => true,
                         Source::Unix | Source::Socket | Source::Pipe => {
                             matches!(ioctl_fionread(fd), Ok(0))
                         }

@@ -31,7 +31,9 @@ impl Py<NativeStreamReader> {
     /// Whether so many bytes are what the coroutine takes that waits.
     #[inline]
     fn takes_whole(&self, count: usize) -> bool {
-        (self.expected.get()..=self.accepted.get()).contains(&count) && self.buffer.is_vacant()
+        count > 0
+            && (self.expected.get()..=self.accepted.get()).contains(&count)
+            && self.buffer.is_vacant()
     }
 
     /// How many bytes at most the coroutine takes as they come that waits, in `read(n)`.

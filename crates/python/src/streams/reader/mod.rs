@@ -40,9 +40,10 @@ pub struct NativeStreamReader {
     limit: Slot,
     /// The same in bytes.
     most: Cell<usize>,
-    /// How many bytes the coroutine waits for that waits; 0 if it does not know.
+    /// How many bytes the coroutine waits for that waits; 0 if it does not know. Like `accepted`
+    /// a hint for how to receive: what is read is the same whatever it says.
     expected: Cell<usize>,
-    /// How many bytes it takes at most, whatever they are; 0 if that depends on them.
+    /// How many bytes `read(n)` or `readexactly(n)` takes at most that waits; 0 for other methods.
     accepted: Cell<usize>,
     eof: Cell<bool>,
     /// The future that a coroutine waits with.

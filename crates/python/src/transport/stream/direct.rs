@@ -1,8 +1,8 @@
 //! Methods of a transport that native code goes past.
 //!
-//! Role: writers and TLS call `write()` and `is_closing()` of whatever transport they have. Where
-//! it is one of ours, and nobody has replaced a method on it or in its class, what the method does
-//! is done without looking it up.
+//! Role: streams and TLS call methods of whatever transport they have. Where it is one of ours, and
+//! nobody has replaced these methods on it or in its class, what the method does is done without
+//! looking it up.
 //!
 //! Thread: the loop's.
 
@@ -10,15 +10,24 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::asyncio::names;
-use crate::ffi::names::Name;
+use crate::ffi::gil::Global;
 use crate::ffi::{Obj, Py, PyResult};
 
 use super::StreamTransport;
 
-/// A version of the class in which it has its own methods; 0 if none is known.
+/// The class's own `write()` and `is_closing()`.
+static OWN: Global<[Obj; 2]> = Global::new();
+
+/// A version of the class in which it has its own; 0 if none is known.
 static UNCHANGED: AtomicU32 = AtomicU32::new(0);
 
 impl StreamTransport {
+    /// Notes the methods that the class has.
+    pub fn note_methods(class: &Obj) -> PyResult<()> {
+        OWN.set([class.getattr(&names().write)?, class.getattr(&names().is_closing)?]);
+        Ok(())
+    }
+
     /// `transport.write(data)`, of any transport.
     #[inline]
     pub fn write_through(transport: &Obj, data: &Obj) -> PyResult<()> {
@@ -28,9 +37,10 @@ impl StreamTransport {
         }
     }
 
-    /// `transport.is_closing()`, of any transport; what one of ours holds back stays so.
+    /// `transport.is_closing()`, of any transport, for `drain()`: one of ours that holds writes
+    /// back goes on to do so, where a program that asks has it send them first.
     #[inline]
-    pub fn is_known_to_close(transport: &Obj) -> PyResult<bool> {
+    pub fn is_closing_for_drain(transport: &Obj) -> PyResult<bool> {
         match Self::unchanged(transport) {
             Some(native) => Ok(native.endpoint.is_closing()),
             None => transport.call_method0(&names().is_closing)?.is_true(),
@@ -41,7 +51,9 @@ impl StreamTransport {
     #[inline]
     fn unchanged(transport: &Obj) -> Option<&Py<Self>> {
         let native = Py::<Self>::from_exact(transport).filter(|native| !native.has_attributes())?;
-        (is_known(class_version(transport)) || has_own(transport)).then_some(native)
+        let version = class_version(transport);
+        let is_known = version != 0 && version == UNCHANGED.load(Ordering::Relaxed);
+        (is_known || has_own(transport)).then_some(native)
     }
 }
 
@@ -51,22 +63,12 @@ fn class_version(object: &Obj) -> u32 {
     object.class_version().map_or(0, NonZeroU32::get)
 }
 
-#[inline]
-fn is_known(version: u32) -> bool {
-    version != 0 && version == UNCHANGED.load(Ordering::Relaxed)
-}
-
-/// Looks whether the methods are the transport's own, and notes the version of its class if so.
+/// Looks whether the class has its own methods, and notes its version if so.
 #[cold]
 fn has_own(transport: &Obj) -> bool {
-    let is_own = |name: &Name| match transport.getattr(name) {
-        Ok(method) => method.is_builtin_of(transport),
-        Err(raised) => {
-            raised.clear();
-            false
-        }
-    };
-    let own = is_own(&names().write) && is_own(&names().is_closing);
+    let [write, is_closing] = OWN.get();
+    let own = transport.class_has(&names().write, write)
+        && transport.class_has(&names().is_closing, is_closing);
     if own {
         // Looking has given the class its number.
         UNCHANGED.store(class_version(transport), Ordering::Relaxed);
