@@ -69,10 +69,12 @@ def test_killed_at_50_random_moments_still_all_up_none_twice(tmp_path: Path) -> 
     """Each run is killed by SIGKILL at a random moment after it has begun to talk to the service.
 
     Then one runs to its end. Large files go up in sessions of many small chunks, and a share of the
-    requests meets faults besides, so that kills meet every state of the journal.
+    requests meets faults besides, so that kills meet every state of the journal. Some states are
+    short: where 50 kills have missed one, more follow.
     """
     chance = random.Random(50)
-    kills = 50
+    kills, most_kills = 50, 120
+    wanted = {"new", "session", "uploaded", "creating", "created"}
 
     async def main() -> None:
         async with world(tmp_path, latency=0.02, faults=FaultPlan(0.03, seed=50)) as here:
@@ -95,7 +97,7 @@ def test_killed_at_50_random_moments_still_all_up_none_twice(tmp_path: Path) -> 
             )
             killed = 0
             met: set[str] = set()
-            while killed < kills:
+            while killed < kills or (not wanted <= met and killed < most_kills):
                 before = here.fake.requests.total
                 process = await here.start(*words)
                 while here.fake.requests.total == before and process.returncode is None:
@@ -114,7 +116,7 @@ def test_killed_at_50_random_moments_still_all_up_none_twice(tmp_path: Path) -> 
             here.assert_all_up(paths)
             assert here.fake.requests.max_creates == 1
             # The kills did fall into the middle of things.
-            assert {"new", "session", "uploaded", "creating", "created"} <= met
+            assert wanted <= met
 
     on_batuta(main())
 
