@@ -296,6 +296,34 @@ def test_one_large_write_goes_to_the_transport_below_as_a_whole(run: Run, tls: C
     run(main)
 
 
+@pytest.mark.parametrize("where", ["instance", "class"])
+def test_write_of_the_transport_below_may_be_patched(
+    run: Run, tls: Contexts, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with accepted(tls, Recorder) as (transport, _, peer):
+            transport.write(b"one")
+            assert await peer.receive(3) == b"one"
+            below = transport._ssl_protocol._transport
+            place = below if where == "instance" else type(below)
+            write, seen = below.write, []
+
+            def note(*args: bytes) -> None:
+                seen.append(args[-1])
+                write(args[-1])
+
+            with monkeypatch.context() as patch:
+                patch.setattr(place, "write", note)
+                transport.write(b"two")
+                assert await peer.receive(3) == b"two"
+            assert len(seen) == 1
+            transport.write(b"three")
+            assert await peer.receive(5) == b"three"
+            assert len(seen) == 1
+
+    run(main)
+
+
 def test_a_buffer_of_items_larger_than_a_byte(run: Run, tls: Contexts) -> None:
     """asyncio reads as many bytes as it has items."""
 

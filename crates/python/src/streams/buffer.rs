@@ -82,7 +82,7 @@ impl Buffer {
     }
 
     /// Whether there is nothing, nor a bytearray that somebody holds, so that what comes may be
-    /// [put in](Self::put) as a whole.
+    /// [put in](Self::put) as a whole. A bytearray that is empty and unseen goes.
     #[inline]
     pub fn is_vacant(&self) -> bool {
         if self.is_shown() {
