@@ -1,12 +1,11 @@
 """`asyncio.StreamReader` and its kin, native: see "Streams" in asyncio's documentation.
 
-Each class has its native half first and asyncio's own class second: what runs for each message is
-native, what runs for each connection is the interpreter's. On a Batuta loop a connection puts what
+Each class has its native half first and asyncio's own class second: what runs for each message and
+for each connection is native, the rest is the interpreter's. On a Batuta loop a connection puts what
 it receives into the reader without a call; on any other loop it calls `data_received`, as ever.
 """
 
 import asyncio
-import sys
 from asyncio import streams as _streams
 from collections.abc import Callable
 from typing import Any
@@ -24,9 +23,6 @@ __all__ = [
 ]
 
 _DEFAULT_LIMIT: int = _streams._DEFAULT_LIMIT  # type: ignore[attr-defined]
-
-# Looked up once: acceleration puts ours there.
-_StreamReaderProtocol = asyncio.StreamReaderProtocol
 
 _Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
@@ -49,65 +45,8 @@ class StreamWriter(_batuta.NativeStreamWriter, asyncio.StreamWriter):
 class StreamReaderProtocol(_batuta.NativeStreamReaderProtocol, asyncio.StreamReaderProtocol):
     """What stands between a connection and its reader. See `asyncio.StreamReaderProtocol`."""
 
-    # What asyncio's class has.
-    _client_connected_cb: _Connected | None
-    _reject_connection: bool
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; a server calls the program, with a native writer.
-
-        What the program raises is an error of the connection's from Python 3.14 on, and before of
-        whoever calls this.
-        """
-        if not isinstance(self, StreamReaderProtocol):
-            # The class has asyncio's name, and is called with an object of asyncio's own.
-            return _StreamReaderProtocol.connection_made(self, transport)
-        connected = self._client_connected_cb
-        if connected is None or self._reject_connection:
-            super().connection_made(transport)
-            return
-        # All but the call of the program.
-        self._client_connected_cb = None
-        try:
-            super().connection_made(transport)
-        finally:
-            self._client_connected_cb = connected
-        reader = self._stream_reader  # type: ignore[attr-defined]
-        writer = StreamWriter(transport, self, reader, self._loop)  # type: ignore[arg-type]
-        if sys.version_info < (3, 13):
-            self._stream_writer = writer
-        try:
-            result = connected(reader, writer)
-        except Exception as exc:
-            if sys.version_info < (3, 14):
-                raise
-            self._report(exc, transport)
-        else:
-            if asyncio.iscoroutine(result):
-                self._serve(result, transport)
-        self._strong_reader = None
-
-    def _serve(self, coroutine: Any, transport: asyncio.BaseTransport) -> None:
-        """Run what the program does with the connection; its failure ends the connection."""
-
-        def ended(task: asyncio.Task[Any]) -> None:
-            if task.cancelled():
-                transport.close()
-            elif (exc := task.exception()) is not None:
-                self._report(exc, transport)
-
-        self._task = self._loop.create_task(coroutine)
-        self._task.add_done_callback(ended)
-
-    def _report(self, exc: BaseException, transport: asyncio.BaseTransport) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": "Unhandled exception in client_connected_cb",
-                "exception": exc,
-                "transport": transport,
-            }
-        )
-        transport.close()
+_batuta._set_writer_class(StreamWriter)
 
 
 async def open_connection(
@@ -125,8 +64,8 @@ async def open_connection(
         OSError: There is no connection.
     """
     loop = asyncio.get_running_loop()
-    reader = StreamReader(limit=limit, loop=loop)
-    protocol = StreamReaderProtocol(reader, loop=loop)
+    reader = StreamReader(limit, loop)
+    protocol = StreamReaderProtocol(reader, None, loop)
     transport, _ = await loop.create_connection(lambda: protocol, host, port, **kwds)
     return reader, StreamWriter(transport, protocol, reader, loop)
 
@@ -155,8 +94,8 @@ async def start_server(
     loop = asyncio.get_running_loop()
 
     def factory() -> StreamReaderProtocol:
-        reader = StreamReader(limit=limit, loop=loop)
-        return StreamReaderProtocol(reader, client_connected_cb, loop=loop)
+        reader = StreamReader(limit, loop)
+        return StreamReaderProtocol(reader, client_connected_cb, loop)
 
     return await loop.create_server(factory, host, port, **kwds)
 
@@ -175,8 +114,8 @@ async def open_unix_connection(
         OSError: There is no connection.
     """
     loop = asyncio.get_running_loop()
-    reader = StreamReader(limit=limit, loop=loop)
-    protocol = StreamReaderProtocol(reader, loop=loop)
+    reader = StreamReader(limit, loop)
+    protocol = StreamReaderProtocol(reader, None, loop)
     transport, _ = await loop.create_unix_connection(lambda: protocol, path, **kwds)
     return reader, StreamWriter(transport, protocol, reader, loop)
 
@@ -202,7 +141,7 @@ async def start_unix_server(
     loop = asyncio.get_running_loop()
 
     def factory() -> StreamReaderProtocol:
-        reader = StreamReader(limit=limit, loop=loop)
-        return StreamReaderProtocol(reader, client_connected_cb, loop=loop)
+        reader = StreamReader(limit, loop)
+        return StreamReaderProtocol(reader, client_connected_cb, loop)
 
     return await loop.create_unix_server(factory, path, **kwds)

@@ -77,6 +77,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     task::find_base_fields(led)?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
+    transport::load_servers()?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;
     transport::StreamTransport::note_methods(&stream)?;
     add(module, c"StreamTransport", &stream)?;
@@ -124,6 +125,16 @@ fn fill_functions(module: &Obj) -> PyResult<()> {
         c"_set_task_stand_in",
         c"Say which class, when called, makes a Task; once.",
         set_task_stand_in,
+    )?;
+    add_function(
+        module,
+        c"_set_writer_class",
+        c"Say of which class the writers of servers are; once.",
+        |args: &Args<'_>| {
+            let [class] = args.exactly("_set_writer_class")?;
+            streams::set_writer_class(class);
+            Ok(Obj::none())
+        },
     )?;
     add_function(
         module,

@@ -173,9 +173,9 @@ impl Raised {
         let class = builtin(&raw const py::PyExc_OSError);
         let text = std::io::Error::from(errno).to_string();
         // Rust appends " (os error N)"; CPython's strerror text stands alone.
-        let text = text.split(" (os error").next().unwrap_or(&text).to_owned();
+        let text = text.rsplit_once('(').map_or(text.as_str(), |(text, _)| text.trim_end());
         let made = Obj::int(i64::from(errno.raw_os_error()))
-            .and_then(|number| Ok((number, Obj::str(&text)?)))
+            .and_then(|number| Ok((number, Obj::str(text)?)))
             .and_then(|(number, text)| class.call2(&number, &text));
         match made {
             Ok(exception) => Self::raise(&exception),

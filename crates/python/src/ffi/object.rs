@@ -333,7 +333,11 @@ impl Obj {
 }
 
 unsafe extern "C" {
+    static mut PyMethod_Type: py::PyTypeObject;
+
     fn _PyType_Lookup(class: *mut py::PyTypeObject, name: *mut py::PyObject) -> *mut py::PyObject;
+    fn PyMethod_Function(method: *mut py::PyObject) -> *mut py::PyObject;
+    fn PyMethod_Self(method: *mut py::PyObject) -> *mut py::PyObject;
 }
 
 /// What a class says of its instances.
@@ -363,6 +367,17 @@ impl Obj {
         // SAFETY: a type's name is a C string that lives as long as the type,
         // which the object keeps alive.
         unsafe { CStr::from_ptr((*self.type_ptr()).tp_name) }
+    }
+
+    /// Whether this is `function`, as a method of `instance`.
+    pub fn is_method_of(&self, function: &Obj, instance: &Obj) -> bool {
+        // SAFETY: both functions are called after the type check, and give borrowed references
+        // that are only compared.
+        unsafe {
+            self.type_ptr() == &raw mut PyMethod_Type
+                && PyMethod_Function(self.as_ptr()) == function.as_ptr()
+                && PyMethod_Self(self.as_ptr()) == instance.as_ptr()
+        }
     }
 
     /// Whether this is a built-in function bound to `instance`.

@@ -8,6 +8,13 @@ use super::error::{PyResult, Raised};
 use super::object::Obj;
 
 impl Obj {
+    /// `weakref.ref(self, callback)`
+    pub fn weak_reference(&self, callback: Option<&Self>) -> PyResult<Self> {
+        let callback = callback.map_or(ptr::null_mut(), Self::as_ptr);
+        // SAFETY: both are alive; new reference or null with an exception.
+        unsafe { Self::from_new(py::PyWeakref_NewRef(self.as_ptr(), callback)) }
+    }
+
     /// What a weak reference refers to, if that is alive; `self()` for anything else
     /// that can be called.
     #[inline]

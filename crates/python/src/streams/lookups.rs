@@ -8,10 +8,13 @@ use crate::ffi::{Obj, PyResult};
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        _drain_helper, _maybe_resume_transport, _stream_reader, _wait_for_data, _wakeup_waiter,
-        can_write_eof, data_received, default, exception, extend, feed_data, find, get_extra_info,
+        _client_connected_cb, _closed, _drain_helper, _maybe_resume_transport, _over_ssl,
+        _reject_connection, _source_traceback, _stream_reader, _stream_writer, _strong_reader, _task,
+        _transport, _wait_for_data, _wakeup_waiter,
+        can_write_eof, cancelled, client_connected_cb, data_received, default, exc, exception, extend,
+        feed_data, feed_eof, find, get_extra_info,
         n, name, pause_reading, read, reader, readline, readuntil, resume_reading, separator,
-        write_eof, writelines,
+        set_transport, sslcontext, stream_reader, write_eof, writelines,
     }
 }
 
@@ -26,6 +29,8 @@ pub struct Lookups {
     pub protocol: Obj,
     /// `asyncio.StreamWriter`.
     pub writer: Obj,
+    /// What a line may be long if nobody says it.
+    pub default_limit: Obj,
     /// `asyncio.IncompleteReadError`.
     pub incomplete_read: Obj,
     /// `asyncio.LimitOverrunError`.
@@ -44,6 +49,7 @@ impl Lookups {
             reader: streams.attr(c"StreamReader")?,
             protocol: streams.attr(c"StreamReaderProtocol")?,
             writer: streams.attr(c"StreamWriter")?,
+            default_limit: streams.attr(c"_DEFAULT_LIMIT")?,
             incomplete_read: exceptions.attr(c"IncompleteReadError")?,
             limit_overrun: exceptions.attr(c"LimitOverrunError")?,
         });

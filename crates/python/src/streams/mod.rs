@@ -2,9 +2,8 @@
 //!
 //! Role: the native bases of `batuta.StreamReader`, `StreamReaderProtocol` and
 //! `StreamWriter`. Each public class has one of these types first and asyncio's own
-//! class second: what runs for each message is here, what runs for each connection is
-//! inherited and works through our properties, which have the names of asyncio's private
-//! attributes.
+//! class second: what runs for each message and for each connection is here. The rest is inherited
+//! and works through our properties, which have the names of asyncio's private attributes.
 //!
 //! A native transport whose protocol is of ours puts what it receives into the reader's
 //! buffer itself (`transport/stream/feed.rs`); every other transport, and a program, calls
@@ -30,7 +29,7 @@ use crate::event_loop::{NativeLoop, Past};
 use crate::ffi::native::define;
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot};
 
-pub use protocol::NativeStreamReaderProtocol;
+pub use protocol::{NativeStreamReaderProtocol, set_writer_class};
 pub use reader::NativeStreamReader;
 pub use writer::NativeStreamWriter;
 

@@ -65,6 +65,14 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
         this.ask(&names().is_closing)
     })?;
     add_method(&class, stock, c"get_extra_info", |this: &This, args| this.get_extra_info(args))?;
+    add_method(&class, stock, c"__del__", |this: &This, args| {
+        const NAME: &str = "StreamWriter.__del__";
+        args.only_self(NAME)?;
+        match this.transport.get() {
+            Some(transport) if StreamTransport::is_closing_for_drain(&transport)? => Ok(()),
+            _ => Err(args.unfit(NAME)), // It warns, and closes.
+        }
+    })?;
     add_method(&class, stock, c"drain", |this: &This, args| {
         args.only_self("StreamWriter.drain")?;
         Coroutine::make(Drain {

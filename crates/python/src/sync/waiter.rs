@@ -35,6 +35,15 @@ pub fn wake(waiter: &Obj, value: &Obj) -> PyResult<()> {
     }
 }
 
+/// `waiter.set_exception(exception)`
+#[cold]
+pub fn fail(waiter: &Obj, exception: &Obj) -> PyResult<()> {
+    match Awaited::from_exact(waiter) {
+        Some(native) => native.core().set_exception(waiter, exception),
+        None => waiter.call_method1(&names().set_exception, exception).map(drop),
+    }
+}
+
 /// `waiter.cancel()`
 #[cold]
 pub fn cancel(waiter: &Obj) -> PyResult<()> {

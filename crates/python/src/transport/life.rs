@@ -12,6 +12,7 @@ use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::endpoint::{LOGGED_LOST_WRITES, Phase, Transport};
 use super::flow::{Whose, report};
+use super::server;
 
 impl<T: Transport> Py<T> {
     /// Whom flow control tells.
@@ -195,10 +196,7 @@ impl<T: Transport> Py<T> {
         let event_loop = endpoint.event_loop.borrow_mut().take();
         drop(event_loop);
         if let Some(server) = endpoint.server.take() {
-            #[cfg(Py_3_13)]
-            server.call_method1(&names()._detach, self.as_obj())?;
-            #[cfg(not(Py_3_13))]
-            server.call_method0(&names()._detach)?;
+            server::detach(&server, self.as_obj())?;
         }
         closed.map_err(Raised::restore)
     }

@@ -13,6 +13,7 @@ mod flow;
 mod intake;
 mod life;
 mod pipe;
+mod server;
 mod socket;
 mod stream;
 mod tls;
@@ -21,6 +22,7 @@ mod write_buffer;
 pub use datagram::DatagramTransport;
 pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
+pub use server::load as load_servers;
 pub use stream::{StreamTransport, accept_ready};
 pub use tls::{Windows, load as load_tls};
 

@@ -1,4 +1,4 @@
-//! The way into a reader: data that comes, who is woken by it, and when the transport pauses.
+//! The way into a reader: data that comes, its end, who is woken by it, and when the transport pauses.
 
 use crate::ffi::buffer::Buffer as View;
 use crate::ffi::error::{assertion_error_class, not_implemented_class};
@@ -184,6 +184,31 @@ impl Py<NativeStreamReader> {
             }
         }
         self.fed()
+    }
+
+    /// Nothing more comes.
+    pub(super) fn feed_eof(&self) -> PyResult<()> {
+        self.eof.set(true);
+        self.wake()
+    }
+
+    /// What reading raises from now on; who waits is told.
+    pub(super) fn set_exception(&self, exception: &Obj) -> PyResult<()> {
+        self.exception.set(exception.non_none().cloned());
+        let Some(waiter) = self.waiter.take() else { return Ok(()) };
+        if waiter::is_cancelled(&waiter)? {
+            return Ok(());
+        }
+        waiter::fail(&waiter, exception)
+    }
+
+    /// What is told to pause when too much has come.
+    pub(super) fn set_transport(&self, transport: &Obj) -> PyResult<()> {
+        if self.transport.is_some() {
+            return Err(assertion("Transport already set"));
+        }
+        self.transport.set(transport.non_none().cloned());
+        Ok(())
     }
 
     /// Takes bytes from the front of the buffer.

@@ -48,6 +48,18 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     type This = Py<NativeStreamReader>;
     crate::coroutine::define::<ReaderSteps>()?;
     let stock = &Lookups::get().reader;
+    let init = stock.attr(c"__init__")?.native_init::<NativeStreamReader>()?;
+    class.set_attr(c"__init__", &init)?;
+    add_method(&class, stock, c"set_transport", |this: &This, args| {
+        this.set_transport(args.only("StreamReader.set_transport", &names().transport)?)
+    })?;
+    add_method(&class, stock, c"set_exception", |this: &This, args| {
+        this.set_exception(args.only("StreamReader.set_exception", &own_names().exc)?)
+    })?;
+    add_method(&class, stock, c"feed_eof", |this: &This, args| {
+        args.only_self("StreamReader.feed_eof")?;
+        this.feed_eof()
+    })?;
     add_method(&class, stock, c"feed_data", |this: &This, args| {
         this.feed_data(args.only("StreamReader.feed_data", &names().data)?)
     })?;

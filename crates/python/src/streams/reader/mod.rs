@@ -1,7 +1,7 @@
 //! `batuta.StreamReader`'s native base.
 //!
 //! Role: what a connection has received and a coroutine reads. What asyncio's class
-//! does seldom (`feed_eof`, `set_exception`, `set_transport`, `repr`, …) is inherited
+//! does seldom (`repr`, `_replace_transport`, debug mode's traceback, …) is inherited
 //! and works through our properties, which have the names of its attributes.
 //!
 //! Methods that asyncio's class calls on itself are called where a program has replaced
@@ -21,12 +21,15 @@ mod until;
 use std::cell::Cell;
 use std::ffi::CStr;
 
+use crate::asyncio::{Asyncio, names};
+use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{AssignedFn, TypeCell};
-use crate::ffi::{NativeType, Obj, Py, PyResult, Slot, Visitor};
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::sync::hooks::Hooks;
 
 use super::buffer::Buffer;
+use super::lookups::Lookups;
 
 pub use methods::Hook;
 pub(super) use methods::prepare;
@@ -63,11 +66,37 @@ impl NativeStreamReader {
         self.exception.get()
     }
 
+    fn init(&self, args: &Args<'_>) -> PyResult<()> {
+        const NAME: &str = "StreamReader.__init__";
+        let parameters = [&names().limit, &Asyncio::get().loop_name];
+        let [limit, event_loop] = args.bind(NAME, 0, parameters)?;
+        let limit = limit.unwrap_or(&Lookups::get().default_limit);
+        let event_loop = event_loop.filter(|event_loop| is_quiet(event_loop));
+        let Some(event_loop) = event_loop.filter(|_| limit.is_int() && whole_limit(limit) > 0)
+        else {
+            return Err(args.unfit(NAME));
+        };
+        self.set_limit(limit);
+        self.buffer.clear();
+        self.eof.set(false);
+        self.paused.set(false);
+        for slot in [&self.waiter, &self.exception, &self.transport] {
+            slot.set(None);
+        }
+        self.event_loop.set(Some(event_loop.clone()));
+        Ok(())
+    }
+
     fn set_limit(&self, limit: &Obj) {
         let most = if limit.is_int() { whole_limit(limit) } else { fractional_limit(limit) };
         self.most.set(most);
         self.limit.set(Some(limit.clone()));
     }
+}
+
+/// Whether it is a loop of ours, and not in debug mode, in which readers keep where they were made.
+fn is_quiet(event_loop: &Obj) -> bool {
+    Py::<NativeLoop>::from_instance(event_loop).is_some_and(|native| !native.debug.get())
 }
 
 /// The limit that an int says; what is beyond all sizes is none.
@@ -104,6 +133,7 @@ impl NativeType for NativeStreamReader {
     const DOC: &'static CStr = c"The native base of batuta.StreamReader.";
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
+    const INIT: Option<InitFn<Self>> = Some(|this, args| this.init(args));
     const ASSIGNED: Option<AssignedFn<Self>> =
         Some(|this, name| this.hooks.assigned(methods::originals(), name));
 

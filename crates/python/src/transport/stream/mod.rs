@@ -38,6 +38,7 @@ use super::face;
 use super::file::File;
 use super::flow;
 use super::intake::{self, Intake, MAX_READ, Reader, Reading};
+use super::server;
 use super::socket::{End, address_of, describe_socket, set_nodelay, stream_source};
 use super::tls::NativeSSLProtocol;
 use super::write_buffer::WriteBuffer;
@@ -151,10 +152,7 @@ impl StreamTransport {
         transport.endpoint.file.hold()?;
         transport.use_protocol(protocol)?;
         if let Some(server) = server.and_then(Obj::non_none) {
-            #[cfg(Py_3_13)]
-            server.call_method1(&names()._attach, transport.as_obj())?;
-            #[cfg(not(Py_3_13))]
-            server.call_method0(&names()._attach)?;
+            server::attach(server, transport.as_obj())?;
         }
         let fd = transport.endpoint.fd().map_err(Raised::os_error)?;
         set_nodelay(&transport.endpoint.file, fd)?;

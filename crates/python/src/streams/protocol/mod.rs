@@ -1,11 +1,18 @@
 //! `batuta.StreamReaderProtocol`'s native base.
 //!
 //! Role: knows the reader that a native transport puts data into without a call, and
-//! whether writers have to wait. The rest is asyncio's own and works through our
+//! whether writers have to wait. What is left to asyncio's own class works through our
 //! properties.
 //!
+//! Files: this one is the type, and what runs for each message; `life` is what runs once for each
+//! connection, `served` looks after what a server's program does with one.
+//!
 //! Ownership: the reader is held by a weak reference, as asyncio does it: a reader that
-//! nobody else holds any more is not kept alive by its connection.
+//! nobody else holds any more is not kept alive by its connection. A server's is held until the
+//! program has been given it.
+
+mod life;
+mod served;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -15,7 +22,8 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::function::add_method;
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
-use crate::ffi::native::{AssignedFn, TypeCell};
+use crate::ffi::names::Name;
+use crate::ffi::native::{AssignedFn, InitFn, TypeCell, define};
 use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sync::Deque;
 use crate::sync::hooks::{Hooks, Originals};
@@ -24,6 +32,9 @@ use crate::sync::waiter;
 use super::lookups::{Lookups, own_names};
 use super::new_future;
 use super::reader::NativeStreamReader;
+use served::Served;
+
+pub use life::set_writer_class;
 
 /// A protocol that feeds a reader.
 #[derive(Debug, Default)]
@@ -35,6 +46,20 @@ pub struct NativeStreamReaderProtocol {
     paused: Cell<bool>,
     connection_lost: Cell<bool>,
     drain_waiters: Deque,
+    transport: Slot,
+    over_tls: Cell<bool>,
+    /// What a server calls with reader and writer.
+    connected: Slot,
+    /// The reader, until the program has it.
+    strong_reader: Slot,
+    /// The writer; before 3.13 only, as in asyncio's class.
+    writer: Slot,
+    /// The task that a server's coroutine runs in.
+    task: Slot,
+    /// The future of `wait_closed()`.
+    closed: Slot,
+    /// The reader has died before there was a connection.
+    rejects: Cell<bool>,
     hooks: Hooks,
 }
 
@@ -48,12 +73,32 @@ enum Hook {
     /// The property that says which reader it is.
     StreamReader,
     DrainHelper,
+    /// The first of our properties: [`fields`].
+    Field,
+}
+
+/// The properties that a class attribute of a program's would hide from asyncio's methods, and not
+/// from ours.
+fn fields() -> [&'static Name; 8] {
+    let names = own_names();
+    [
+        &names._client_connected_cb,
+        &names._closed,
+        &names._over_ssl,
+        &names._reject_connection,
+        &names._stream_writer,
+        &names._strong_reader,
+        &names._task,
+        &names._transport,
+    ]
 }
 
 /// Gives the class its methods, and notes which they are.
 pub fn prepare(class: Obj) -> PyResult<Obj> {
     type This = Py<NativeStreamReaderProtocol>;
     let (own, stock) = (own_names(), &Lookups::get().protocol);
+    define::<Served>(None)?;
+    life::prepare(&class, stock)?;
     add_method(&class, stock, c"data_received", |this: &This, args| {
         const NAME: &str = "StreamReaderProtocol.data_received";
         this.data_received(args.only(NAME, &names().data)?)
@@ -69,7 +114,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     let originals = Originals::note(&class, &[&own.data_received])?
         .and(stock, &own._stream_reader)?
         .and(stock, &own._drain_helper)?;
-    ORIGINALS.set(originals);
+    ORIGINALS.set(fields().into_iter().try_fold(originals, |noted, name| noted.and(&class, name))?);
     Ok(class)
 }
 
@@ -82,6 +127,21 @@ pub enum Room {
     Lost,
     /// It has to wait.
     Full,
+}
+
+impl NativeStreamReaderProtocol {
+    fn slots(&self) -> [&Slot; 8] {
+        [
+            &self.event_loop,
+            &self.reader,
+            &self.transport,
+            &self.connected,
+            &self.strong_reader,
+            &self.writer,
+            &self.task,
+            &self.closed,
+        ]
+    }
 }
 
 impl Py<NativeStreamReaderProtocol> {
@@ -104,16 +164,26 @@ impl Py<NativeStreamReaderProtocol> {
             .cloned())
     }
 
+    /// Whether a subclass has class attributes of the names of our fields: then asyncio's methods
+    /// write to others than ours would.
+    #[inline]
+    fn has_hidden_fields(&self) -> bool {
+        self.hooks.replaced_in_class(self.as_obj(), ORIGINALS.get(), Hook::Field as usize)
+    }
+
+    /// `self._stream_reader`
+    fn stream_reader(&self) -> PyResult<Option<Obj>> {
+        if self.replaces(Hook::StreamReader) {
+            return Ok(self.as_obj().getattr(&own_names()._stream_reader)?.non_none().cloned());
+        }
+        match self.reader.get() {
+            Some(reference) => reference.weakly_held(),
+            None => Ok(None),
+        }
+    }
+
     fn data_received(&self, data: &Obj) -> PyResult<()> {
-        let reader = if self.replaces(Hook::StreamReader) {
-            self.as_obj().getattr(&own_names()._stream_reader)?.non_none().cloned()
-        } else {
-            match self.reader.get() {
-                Some(reference) => reference.weakly_held()?,
-                None => None,
-            }
-        };
-        match reader {
+        match self.stream_reader()? {
             Some(reader) => reader.call_method1(&own_names().feed_data, data).map(drop),
             None => Ok(()),
         }
@@ -193,6 +263,7 @@ impl NativeType for NativeStreamReaderProtocol {
     const DOC: &'static CStr = c"The native base of batuta.StreamReaderProtocol.";
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
+    const INIT: Option<InitFn<Self>> = Some(|this, args| this.init(args));
     const ASSIGNED: Option<AssignedFn<Self>> =
         Some(|this, name| this.hooks.assigned(ORIGINALS.get(), name));
 
@@ -201,14 +272,12 @@ impl NativeType for NativeStreamReaderProtocol {
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
-        visitor.slot(&self.event_loop);
-        visitor.slot(&self.reader);
+        self.slots().into_iter().for_each(|slot| visitor.slot(slot));
         self.drain_waiters.traverse(visitor);
     }
 
     fn clear(&self) {
-        self.event_loop.set(None);
-        self.reader.set(None);
+        self.slots().into_iter().for_each(|slot| slot.set(None));
         self.drain_waiters.clear();
     }
 
@@ -221,6 +290,14 @@ impl NativeType for NativeStreamReaderProtocol {
         Properties::new()
             .slot(c"_loop", |this: &This| &this.event_loop)
             .slot(c"_stream_reader_wr", |this: &This| &this.reader)
+            .slot(c"_client_connected_cb", |this: &This| &this.connected)
+            .slot(c"_closed", |this: &This| &this.closed)
+            .slot(c"_stream_writer", |this: &This| &this.writer)
+            .slot(c"_strong_reader", |this: &This| &this.strong_reader)
+            .slot(c"_task", |this: &This| &this.task)
+            .slot(c"_transport", |this: &This| &this.transport)
+            .flag(c"_over_ssl", |this: &This| &this.over_tls)
+            .flag(c"_reject_connection", |this: &This| &this.rejects)
             .flag(c"_paused", |this: &This| &this.paused)
             .flag(c"_connection_lost", |this: &This| &this.connection_lost)
             .get_set(
