@@ -1,8 +1,9 @@
 """`asyncio.StreamReader` and its kin, native: see "Streams" in asyncio's documentation.
 
 Each class has its native half first and asyncio's own class second: what runs for each message and
-for each connection is native, the rest is the interpreter's. On a Batuta loop a connection puts what
-it receives into the reader without a call; on any other loop it calls `data_received`, as ever.
+for each connection is native, the rest is the interpreter's. On a Batuta loop a connection puts
+what it receives into the reader without a call; on any other loop it calls `data_received`, as
+ever.
 """
 
 import asyncio

@@ -184,9 +184,7 @@ def test_a_task_of_a_connection_is_known_while_it_lasts(kit: Kit, run: Run) -> N
             await writer.wait_closed()
             (is_own, protocol), callbacks = seen
             assert is_own
-            assert callbacks.startswith(
-                "[StreamReaderProtocol.connection_made.<locals>.callback()"
-            )
+            assert callbacks.startswith("[StreamReaderProtocol.connection_made.<locals>.callback()")
             await until(lambda: protocol._task is None)
 
     run(main)
@@ -576,4 +574,3 @@ def test_a_server_may_be_told_otherwise(run: Run, monkeypatch: pytest.MonkeyPatc
         await server.wait_closed()
 
     run(main)
-

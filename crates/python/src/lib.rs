@@ -47,6 +47,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     coroutine::load()?;
 
     let events = import(c"asyncio.events")?;
+    event_loop::NativeLoop::load_clock()?;
     let native_loop = define::<event_loop::NativeLoop>(None)?;
     connect::load(&native_loop)?;
     executor::load(&native_loop)?;
@@ -77,6 +78,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     task::find_base_fields(led)?;
     let transports = import(c"asyncio.transports")?;
     let flow_control = transports.attr(c"_FlowControlMixin")?;
+    #[cfg(Py_3_13)]
     transport::load_servers()?;
     let stream = define::<transport::StreamTransport>(Some(&flow_control))?;
     transport::StreamTransport::note_methods(&stream)?;

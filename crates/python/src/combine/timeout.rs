@@ -48,6 +48,7 @@ pub fn timeout(args: &Args<'_>) -> PyResult<Obj> {
     if let Some(seconds) = delay.plain_number()
         && let Some(native) = Py::<NativeLoop>::from_instance(&event_loop)
         && NativeLoop::may_go_past(native, Past::CallLater)
+        && NativeLoop::goes_by_system_clock(native)
     {
         return make(Obj::float(Instant::now().as_secs_f64() + seconds)?);
     }

@@ -14,6 +14,7 @@
 //! threads enter through `call_soon_threadsafe` only, and hold the lock, too.
 
 mod c_task;
+mod clock;
 mod entry;
 mod fds;
 mod held;
@@ -29,7 +30,6 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
-use batuta_engine::clock::Instant;
 use batuta_engine::driver::{Driver, Epoll, EventBuffer, Interest, Trigger};
 use batuta_engine::ready::ReadyQueue;
 use batuta_engine::registry::Registry;
@@ -295,7 +295,7 @@ impl NativeType for NativeLoop {
             .noargs(
                 c"time",
                 c"Return the loop's time, time.monotonic(), as a float of seconds.",
-                |_: &Py<Self>| Ok(Instant::now().as_secs_f64()),
+                |_: &Py<Self>| clock::time(),
             )
             .noargs(
                 c"is_running",

@@ -28,6 +28,8 @@ pub enum Past {
     CallThreadSafe,
     /// Connect sockets and give them transports.
     Connect,
+    /// Go by the system's clock.
+    Clock,
 }
 
 /// What was found, by [`Past`].
@@ -39,6 +41,7 @@ pub struct Originals {
     create_future: Cell<Option<NonZeroU32>>,
     call_thread_safe: Cell<Option<NonZeroU32>>,
     connect: Cell<Option<NonZeroU32>>,
+    clock: Cell<Option<NonZeroU32>>,
 }
 
 impl Originals {
@@ -51,6 +54,7 @@ impl Originals {
             Past::CreateFuture => &self.create_future,
             Past::CallThreadSafe => &self.call_thread_safe,
             Past::Connect => &self.connect,
+            Past::Clock => &self.clock,
         }
     }
 }
@@ -81,6 +85,9 @@ impl NativeLoop {
                 .iter()
                 .all(|name| Self::has_own(this, name)),
             Past::Connect => connect::has_originals(this),
+            Past::Clock => {
+                [&names().time, &names().call_at].iter().all(|name| Self::has_own(this, name))
+            }
         };
         let version = if native { this.as_obj().class_version() } else { None };
         this.originals.place(past).set(version);
@@ -106,7 +113,14 @@ impl NativeLoop {
         this.originals.call_thread_safe.set(None);
         let others = [&names().call_soon, &names().create_task];
         if others.iter().chain(&timing()).any(|own| name.is(own.as_obj())) {
-            for past in [Past::CallSoon, Past::CreateTask, Past::CallLater, Past::CreateFuture] {
+            let pasts = [
+                Past::CallSoon,
+                Past::CreateTask,
+                Past::CallLater,
+                Past::CreateFuture,
+                Past::Clock,
+            ];
+            for past in pasts {
                 this.originals.place(past).set(None);
             }
         }

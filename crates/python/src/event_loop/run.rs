@@ -122,7 +122,10 @@ impl Py<NativeLoop> {
         if idle || !self.budget.borrow_mut().may_skip(now) {
             let timeout = if idle && !self.stopping.get() {
                 let next = self.timers.borrow_mut().next_due();
-                next.filter(|due| *due != Instant::FAR).map(|due| due.nanos_since(now))
+                match next.filter(|due| *due != Instant::FAR) {
+                    Some(due) => Some(due.nanos_since(NativeLoop::time_of_timers(self, now)?)),
+                    None => None,
+                }
             } else {
                 Some(0)
             };
@@ -130,15 +133,15 @@ impl Py<NativeLoop> {
             now = Instant::now();
             self.budget.borrow_mut().polled(now, found);
         }
-        self.queue_due_timers(now);
-        Ok(())
+        self.queue_due_timers(now)
     }
 
     #[inline]
-    fn queue_due_timers(&self, now: Instant) {
+    fn queue_due_timers(&self, now: Instant) -> PyResult<()> {
         if self.timers.borrow().is_empty() {
-            return;
+            return Ok(());
         }
+        let now = NativeLoop::time_of_timers(self, now)?;
         let mut ready = self.ready.borrow_mut();
         self.timers.borrow_mut().take_due(now, |due| {
             ready.push(Entry::from(match due {
@@ -146,6 +149,7 @@ impl Py<NativeLoop> {
                 Due::Alarm(alarm) => Ready::Alarm(alarm),
             }));
         });
+        Ok(())
     }
 
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless

@@ -122,6 +122,7 @@ impl NativeLoop {
             && !this.is_closed()
             && Self::schedules_natively(this)
             && Self::may_go_past(this, Past::CallLater)
+            && Self::goes_by_system_clock(this)
     }
 
     /// Has native code told at the loop time `when`, in seconds.
@@ -198,6 +199,10 @@ impl NativeLoop {
     }
 
     fn call_later(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
+        if !Self::goes_by_system_clock(this) {
+            let stock = Asyncio::get().base_event_loop.attr(c"call_later")?;
+            return args.forward(&stock, this.as_obj());
+        }
         let context = args.only_keyword("call_later", &names().context)?;
         let ([delay, callback], rest) = args.split::<2>("call_later")?;
         if delay.is_none() {

@@ -56,6 +56,7 @@ pub mod text;
 pub mod thread_state;
 #[cfg(not(Py_3_14))]
 mod trash;
+pub mod watch;
 mod weak;
 pub mod window;
 

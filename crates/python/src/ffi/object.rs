@@ -333,9 +333,13 @@ impl Obj {
 }
 
 unsafe extern "C" {
+    fn _PyType_Lookup(class: *mut py::PyTypeObject, name: *mut py::PyObject) -> *mut py::PyObject;
+}
+
+#[cfg(Py_3_13)]
+unsafe extern "C" {
     static mut PyMethod_Type: py::PyTypeObject;
 
-    fn _PyType_Lookup(class: *mut py::PyTypeObject, name: *mut py::PyObject) -> *mut py::PyObject;
     fn PyMethod_Function(method: *mut py::PyObject) -> *mut py::PyObject;
     fn PyMethod_Self(method: *mut py::PyObject) -> *mut py::PyObject;
 }
@@ -370,6 +374,7 @@ impl Obj {
     }
 
     /// Whether this is `function`, as a method of `instance`.
+    #[cfg(Py_3_13)]
     pub fn is_method_of(&self, function: &Obj, instance: &Obj) -> bool {
         // SAFETY: both functions are called after the type check, and give borrowed references
         // that are only compared.

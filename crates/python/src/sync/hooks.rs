@@ -38,6 +38,7 @@ impl Originals {
     }
 
     /// Whether the class of `object` has all of them.
+    #[cfg(Py_3_13)]
     pub fn are_those_of(&self, object: &Obj) -> bool {
         self.look_at_class(object).1 == 0
     }

@@ -22,6 +22,7 @@ mod write_buffer;
 pub use datagram::DatagramTransport;
 pub use intake::MAX_READ;
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
+#[cfg(Py_3_13)]
 pub use server::load as load_servers;
 pub use stream::{StreamTransport, accept_ready};
 pub use tls::{Windows, load as load_tls};

@@ -8,7 +8,7 @@
 //! Ownership: none; the set holds weak references. Thread: the loop's.
 
 #[cfg(not(Py_3_13))]
-pub use called::{attach, detach, load};
+pub use called::{attach, detach};
 #[cfg(Py_3_13)]
 pub use direct::{attach, detach, load};
 
@@ -16,11 +16,6 @@ pub use direct::{attach, detach, load};
 mod called {
     use crate::asyncio::names;
     use crate::ffi::{Obj, PyResult};
-
-    /// There is nothing to look up.
-    pub fn load() -> PyResult<()> {
-        Ok(())
-    }
 
     /// `server._attach()`
     pub fn attach(server: &Obj, _: &Obj) -> PyResult<()> {
@@ -43,7 +38,7 @@ mod direct {
     use crate::sync::hooks::Originals;
 
     declare_names! {
-        /// Attributes of servers and of WeakSets.
+        /// Attributes of servers and of a `WeakSet`.
         struct Own {
             __len__, _clients, _pending_removals, _remove, _sockets, _wakeup, add, data, discard,
         }
@@ -109,7 +104,7 @@ mod direct {
         method.call1(transport).map(drop)
     }
 
-    /// The WeakSet of a server's connections and the set inside it, if both are as the interpreter
+    /// The `WeakSet` of a server's connections and the set inside it, if both are as the interpreter
     /// made them and nothing waits to be taken out.
     fn plain_clients(server: &Obj) -> PyResult<Option<(Obj, Obj)>> {
         let Lookups { names: own, weak_set, .. } = LOOKUPS.get();

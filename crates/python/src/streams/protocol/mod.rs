@@ -263,7 +263,7 @@ impl NativeType for NativeStreamReaderProtocol {
     const DOC: &'static CStr = c"The native base of batuta.StreamReaderProtocol.";
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
-    const INIT: Option<InitFn<Self>> = Some(|this, args| this.init(args));
+    const INIT: Option<InitFn<Self>> = Some(Py::init);
     const ASSIGNED: Option<AssignedFn<Self>> =
         Some(|this, name| this.hooks.assigned(ORIGINALS.get(), name));
 

@@ -4,11 +4,11 @@
 //! with its address for an edge. An error of the system's concerns one datagram:
 //! the protocol is told, and the transport goes on.
 
-use batuta_engine::clock::Instant;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendFlags, send, sendto};
 
 use crate::asyncio::names;
+use crate::event_loop::NativeLoop;
 use crate::ffi::buffer::Buffer;
 use crate::ffi::method::Methods;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
@@ -171,7 +171,7 @@ impl Py<DatagramTransport> {
         }
         let Some(event_loop) = self.endpoint.event_loop() else { return Ok(()) };
         let retry = self.as_obj().getattr(&names()._retry_sending)?;
-        let when = Instant::now().as_secs_f64() + RETRY_AFTER;
+        let when = NativeLoop::seconds(&event_loop)? + RETRY_AFTER;
         let core = Core::new(&event_loop, &retry, &[], None)?;
         TimerHandle::schedule(&event_loop, when, None, core)?;
         self.retrying.set(true);
