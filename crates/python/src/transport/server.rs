@@ -104,7 +104,7 @@ mod direct {
         method.call1(transport).map(drop)
     }
 
-    /// The `WeakSet` of a server's connections and the set inside it, if both are as the interpreter
+    /// The `WeakSet` of a server's connections and the set in it, if both are as the interpreter
     /// made them and nothing waits to be taken out.
     fn plain_clients(server: &Obj) -> PyResult<Option<(Obj, Obj)>> {
         let Lookups { names: own, weak_set, .. } = LOOKUPS.get();
