@@ -1,4 +1,4 @@
-//! Monotonic time in nanoseconds, the loop's only clock.
+//! Monotonic time in nanoseconds: the clock of a loop, unless a program gives it another.
 //!
 //! `CLOCK_MONOTONIC` is what `time.monotonic()` reads on Linux, so an [`Instant`]
 //! and a Python float of seconds are two spellings of the same reading.

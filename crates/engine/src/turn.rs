@@ -2,10 +2,16 @@
 //!
 //! While work is ready a poll costs a system call that seldom finds anything, so
 //! a turn may skip it, but only within a bound: a poll happens at least every
-//! [`MAX_TURNS`] turns and at least every [`MAX_NANOS`] nanoseconds, whichever
+//! [`MAX_TURNS`] turns, every [`MAX_TURNS_WATCHING`] while any file is watched for the program,
+//! and at least every [`MAX_NANOS`] nanoseconds, whichever
 //! comes first. I/O and signals therefore wait for a spinner no longer than
 //! that (plus the turn that is running). The bound is the same for every use,
 //! benchmarks included.
+//!
+//! asyncio polls in every turn, and programs whose connections have both ends in one loop (tests,
+//! mostly) expect an answer before their other tasks have taken many steps. So the bound is narrow
+//! where there is I/O, and there is none after a file was newly watched ([`PollBudget::exhaust`]):
+//! what waits in it comes in the next turn.
 //!
 //! One turn is free: the one after a poll that has found [`MANY_EVENTS`]. It runs what the events
 //! have caused (a task wakes up because its protocol has received a request), however long the
@@ -21,6 +27,9 @@ use crate::clock::Instant;
 
 /// At most this many turns run between two polls.
 pub const MAX_TURNS: u32 = 64;
+
+/// The same while there are files that might become ready.
+pub const MAX_TURNS_WATCHING: u32 = 3;
 
 /// At most this much time passes between two polls (50 µs), plus one turn.
 pub const MAX_NANOS: u64 = 50_000;
@@ -67,25 +76,25 @@ impl Default for PollBudget {
 }
 
 impl PollBudget {
-    /// Whether this turn, which has work ready, may go without a poll.
+    /// Whether this turn, which has work ready, may go without a poll; `most` is the bound of turns.
     #[inline]
-    pub fn may_skip(&mut self, now: Instant) -> bool {
+    pub fn may_skip(&mut self, now: Instant, most: u32) -> bool {
         self.turns += 1;
         let passed = u64::from(self.untimed) + 1;
         self.brisk = now.nanos_since(self.last_look) < passed * BRISK_NANOS;
         self.last_look = now;
         self.untimed = 0;
         let free = self.found_many && self.turns == 1;
-        free || self.turns < MAX_TURNS && now.nanos_since(self.last_poll) < MAX_NANOS
+        free || self.turns < most && now.nanos_since(self.last_poll) < MAX_NANOS
     }
 
     /// Whether this turn, which has `entries` ready and no timer to look after, may go
     /// without a poll and without a look at the clock. If not, [`Self::may_skip`] decides.
     #[inline]
-    pub fn may_skip_untimed(&mut self, entries: usize) -> bool {
+    pub fn may_skip_untimed(&mut self, entries: usize, most: u32) -> bool {
         let may = self.brisk
             && self.untimed < MAX_UNTIMED
-            && self.turns + 1 < MAX_TURNS
+            && self.turns + 1 < most
             && (1..=SHORT_TURN).contains(&entries);
         if may {
             self.turns += 1;
@@ -94,7 +103,8 @@ impl PollBudget {
         may
     }
 
-    /// Makes the next turn poll: a run begins with what the system has to say.
+    /// Makes the next turn poll: a run begins with what the system has to say, and so does the life
+    /// of a file in the loop.
     pub fn exhaust(&mut self) {
         self.turns = MAX_TURNS;
     }
@@ -119,7 +129,7 @@ mod tests {
     fn polls_again_after_the_turns_run_out() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), 0);
-        let skipped = (0..1000).take_while(|_| budget.may_skip(Instant(1))).count();
+        let skipped = (0..1000).take_while(|_| budget.may_skip(Instant(1), MAX_TURNS)).count();
         assert_eq!(skipped, MAX_TURNS as usize - 1);
     }
 
@@ -127,48 +137,48 @@ mod tests {
     fn polls_again_after_the_time_runs_out() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), 0);
-        assert!(budget.may_skip(Instant(MAX_NANOS - 1)));
-        assert!(!budget.may_skip(Instant(MAX_NANOS)));
+        assert!(budget.may_skip(Instant(MAX_NANOS - 1), MAX_TURNS));
+        assert!(!budget.may_skip(Instant(MAX_NANOS), MAX_TURNS));
     }
 
     #[test]
     fn runs_what_events_have_caused_before_it_asks_for_more() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), MANY_EVENTS);
-        assert!(budget.may_skip(Instant(10 * MAX_NANOS)));
-        assert!(!budget.may_skip(Instant(10 * MAX_NANOS)), "one turn only");
+        assert!(budget.may_skip(Instant(10 * MAX_NANOS), MAX_TURNS));
+        assert!(!budget.may_skip(Instant(10 * MAX_NANOS), MAX_TURNS), "one turn only");
         budget.polled(Instant(0), MANY_EVENTS - 1);
-        assert!(!budget.may_skip(Instant(MAX_NANOS)), "after many events only");
+        assert!(!budget.may_skip(Instant(MAX_NANOS), MAX_TURNS), "after many events only");
         budget.polled(Instant(0), MANY_EVENTS);
         budget.exhaust();
-        assert!(!budget.may_skip(Instant(0)), "a run begins with a poll");
+        assert!(!budget.may_skip(Instant(0), MAX_TURNS), "a run begins with a poll");
     }
 
     #[test]
     fn looks_at_the_clock_after_a_few_short_turns() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), 0);
-        assert!(!budget.may_skip_untimed(1), "how long turns take is not known yet");
-        assert!(budget.may_skip(Instant(BRISK_NANOS - 1)));
+        assert!(!budget.may_skip_untimed(1, MAX_TURNS), "how long turns take is not known yet");
+        assert!(budget.may_skip(Instant(BRISK_NANOS - 1), MAX_TURNS));
         for _ in 0..MAX_UNTIMED {
-            assert!(budget.may_skip_untimed(SHORT_TURN));
+            assert!(budget.may_skip_untimed(SHORT_TURN, MAX_TURNS));
         }
-        assert!(!budget.may_skip_untimed(1));
-        assert!(budget.may_skip(Instant(BRISK_NANOS)));
-        assert!(!budget.may_skip_untimed(SHORT_TURN + 1));
-        assert!(!budget.may_skip_untimed(0));
-        assert!(budget.may_skip_untimed(1));
-        assert!(!budget.may_skip(Instant(MAX_NANOS)));
+        assert!(!budget.may_skip_untimed(1, MAX_TURNS));
+        assert!(budget.may_skip(Instant(BRISK_NANOS), MAX_TURNS));
+        assert!(!budget.may_skip_untimed(SHORT_TURN + 1, MAX_TURNS));
+        assert!(!budget.may_skip_untimed(0, MAX_TURNS));
+        assert!(budget.may_skip_untimed(1, MAX_TURNS));
+        assert!(!budget.may_skip(Instant(MAX_NANOS), MAX_TURNS));
     }
 
     #[test]
     fn looks_at_the_clock_each_time_when_turns_take_long() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), 0);
-        assert!(budget.may_skip(Instant(1)));
-        assert!(budget.may_skip_untimed(1));
-        assert!(budget.may_skip(Instant(1 + 2 * BRISK_NANOS)));
-        assert!(!budget.may_skip_untimed(1));
+        assert!(budget.may_skip(Instant(1), MAX_TURNS));
+        assert!(budget.may_skip_untimed(1, MAX_TURNS));
+        assert!(budget.may_skip(Instant(1 + 2 * BRISK_NANOS), MAX_TURNS));
+        assert!(!budget.may_skip_untimed(1, MAX_TURNS));
     }
 
     #[test]
@@ -176,19 +186,21 @@ mod tests {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), 0);
         let skipped = (0..1000)
-            .take_while(|_| budget.may_skip_untimed(1) || budget.may_skip(Instant(1)))
+            .take_while(|_| {
+                budget.may_skip_untimed(1, MAX_TURNS) || budget.may_skip(Instant(1), MAX_TURNS)
+            })
             .count();
         assert_eq!(skipped, MAX_TURNS as usize - 1);
         budget.exhaust();
-        assert!(!budget.may_skip_untimed(1));
+        assert!(!budget.may_skip_untimed(1, MAX_TURNS));
     }
 
     #[test]
     fn first_turn_of_a_loop_and_of_a_run_polls() {
         let mut budget = PollBudget::default();
-        assert!(!budget.may_skip(Instant::now()));
+        assert!(!budget.may_skip(Instant::now(), MAX_TURNS));
         budget.polled(Instant(0), 0);
         budget.exhaust();
-        assert!(!budget.may_skip(Instant(0)));
+        assert!(!budget.may_skip(Instant(0), MAX_TURNS));
     }
 }

@@ -84,6 +84,8 @@ pub struct NativeLoop {
     pub turn: Cell<u64>,
     /// Who sends at the end of the turn.
     held: Held,
+    /// How many descriptors are the loop's own.
+    own_files: Cell<usize>,
     /// Whether the last `sock_recv` brought much, so that the next one may.
     pub large_sock_reads: Cell<bool>,
     /// The near end of the connection that was accepted last.
@@ -136,6 +138,7 @@ impl NativeLoop {
             debug: Cell::new(false),
             turn: Cell::new(0),
             held: Held::new(),
+            own_files: Cell::new(0),
             large_sock_reads: Cell::new(false),
             near_address: KnownAddress::default(),
             tls: Windows::default(),
@@ -166,6 +169,7 @@ impl NativeLoop {
 
     /// Registers a descriptor of the loop's own.
     fn adopt(&self, io: &Io, fd: RawFd, owner: Owner, trigger: Trigger) -> PyResult<()> {
+        self.own_files.set(self.own_files.get() + 1);
         if let Some((token, _)) = self.registry.borrow_mut().insert(fd, owner) {
             let read = Interest { read: true, write: false };
             io.driver.add(token, read, trigger).map_err(Raised::os_error)?;

@@ -1,7 +1,5 @@
 //! What goes wrong in callbacks, and what takes too long.
 
-use batuta_engine::clock::Instant;
-
 use crate::asyncio::{Asyncio, logger, names};
 use crate::combine::{Alarm, Observer};
 use crate::ffi::{Obj, Py, PyResult, Raised, context};
@@ -34,7 +32,7 @@ impl Py<NativeLoop> {
         context.dict_set(&names().message, &Obj::str("Fatal error on transport")?)?;
         context.dict_set(&names().exception, &exception)?;
         context.dict_set(&names().transport, transport)?;
-        self.report(&context)
+        self.report(&exception, &context)
     }
 
     /// Reports an exception of a handle's callback, as `asyncio.Handle` does.
@@ -53,7 +51,7 @@ impl Py<NativeLoop> {
         if let Some(traceback) = core.source_traceback() {
             context.dict_set(&names().source_traceback, &traceback)?;
         }
-        self.report(&context)
+        self.report(&exception, &context)
     }
 
     /// Reports an exception of a C task's step that had no handle.
@@ -148,13 +146,15 @@ impl Py<NativeLoop> {
         let message = Obj::str(&format!("Exception in callback {}", alarm.as_obj().repr_lossy()))?;
         context.dict_set(&names().message, &message)?;
         context.dict_set(&names().exception, &exception)?;
-        self.report(&context)
+        self.report(&exception, &context)
     }
 
-    /// `loop.call_exception_handler(context)`.
+    /// `loop.call_exception_handler(context)`, called where the exception is handled, as asyncio
+    /// does it: handlers log what `sys.exc_info()` tells.
     #[cold]
-    pub fn report(&self, context: &Obj) -> PyResult<()> {
-        self.as_obj().call_method1(&names().call_exception_handler, context).map(drop)
+    pub fn report(&self, exception: &Obj, context: &Obj) -> PyResult<()> {
+        let handler = &names().call_exception_handler;
+        exception.while_handled(|| self.as_obj().call_method1(handler, context).map(drop))
     }
 
     /// Runs `body` in debug mode: `handle` is the current one meanwhile, and a
@@ -167,11 +167,11 @@ impl Py<NativeLoop> {
         body: impl FnOnce() -> PyResult<()>,
     ) -> PyResult<()> {
         self.current_handle.set(handle.cloned());
-        let begin = Instant::now();
+        let begin = NativeLoop::seconds(self)?;
         let result = body();
         self.current_handle.set(None);
         result?;
-        let seconds = Instant(Instant::now().nanos_since(begin)).as_secs_f64();
+        let seconds = NativeLoop::seconds(self)? - begin;
         if seconds >= self.slow_callback_duration.get() {
             let text = Obj::str("Executing %s took %.3f seconds")?;
             let warning = logger()?.getattr(&names().warning)?;

@@ -2,6 +2,7 @@
 
 use batuta_engine::clock::Instant;
 use batuta_engine::driver::{Driver, Event};
+use batuta_engine::turn::{MAX_TURNS, MAX_TURNS_WATCHING};
 use rustix::io::Errno;
 
 use crate::asyncio::names;
@@ -63,8 +64,8 @@ impl Py<NativeLoop> {
     fn run_turn(&self) -> PyResult<()> {
         self.turn.set(self.turn.get().wrapping_add(1));
         let entries = self.ready.borrow().len();
-        let untimed =
-            self.timers.borrow().is_empty() && self.budget.borrow_mut().may_skip_untimed(entries);
+        let untimed = self.timers.borrow().is_empty()
+            && self.budget.borrow_mut().may_skip_untimed(entries, self.most_turns());
         if !untimed {
             self.poll_and_look_at_timers(entries == 0)?;
         }
@@ -80,6 +81,13 @@ impl Py<NativeLoop> {
         }
         self.ready.borrow_mut().relax();
         Ok(())
+    }
+
+    /// How many turns may go by between two polls.
+    #[inline]
+    fn most_turns(&self) -> u32 {
+        let watches = self.registry.borrow().len() > self.own_files.get();
+        if watches { MAX_TURNS_WATCHING } else { MAX_TURNS }
     }
 
     /// Runs so many entries.
@@ -119,7 +127,7 @@ impl Py<NativeLoop> {
     /// Polls unless the turn may do without, and queues the timers that are due.
     fn poll_and_look_at_timers(&self, idle: bool) -> PyResult<()> {
         let mut now = Instant::now();
-        if idle || !self.budget.borrow_mut().may_skip(now) {
+        if idle || !self.budget.borrow_mut().may_skip(now, self.most_turns()) {
             let timeout = if idle && !self.stopping.get() {
                 let next = self.timers.borrow_mut().next_due();
                 match next.filter(|due| *due != Instant::FAR) {
@@ -141,7 +149,7 @@ impl Py<NativeLoop> {
         if self.timers.borrow().is_empty() {
             return Ok(());
         }
-        let now = NativeLoop::time_of_timers(self, now)?;
+        let now = NativeLoop::due_by(self, now)?;
         let mut ready = self.ready.borrow_mut();
         self.timers.borrow_mut().take_due(now, |due| {
             ready.push(Entry::from(match due {

@@ -60,6 +60,20 @@ impl Obj {
             .map(drop)
     }
 
+    /// Runs `body` as in an `except` clause for this exception, which `sys.exc_info()` tells then.
+    pub fn while_handled<R>(&self, body: impl FnOnce() -> R) -> R {
+        // SAFETY: an exception; what was handled before comes as a new reference or null, and is
+        // given back.
+        unsafe {
+            let before = py::PyErr_GetHandledException();
+            py::PyErr_SetHandledException(self.as_ptr());
+            let result = body();
+            py::PyErr_SetHandledException(before);
+            py::Py_XDECREF(before);
+            result
+        }
+    }
+
     /// `raise self from cause`, without raising.
     pub fn set_cause(&self, cause: &Obj) {
         // SAFETY: both are exceptions; each call takes a reference over.

@@ -11,7 +11,7 @@ use std::cell::Cell;
 #[cfg(not(Py_3_12))]
 use pyo3_ffi as py;
 
-use super::error::PyResult;
+use super::error::{PyResult, Raised};
 use super::names::Name;
 use super::object::Obj;
 
@@ -40,7 +40,7 @@ impl Watched {
     /// What is there now.
     pub fn get(&self) -> PyResult<Obj> {
         let found = self.dict.dict_get(self.name.as_obj())?;
-        Ok(found.unwrap_or_else(Obj::none))
+        found.ok_or_else(|| Raised::attribute_error("something that was replaced is missing"))
     }
 
     /// Whether it is still the same.
@@ -88,8 +88,7 @@ mod watcher {
 
     use pyo3_ffi as py;
 
-    use super::super::error::Raised;
-    use super::{NONE, Obj};
+    use super::{NONE, Obj, Raised};
 
     type Callback = unsafe extern "C" fn(
         c_int,

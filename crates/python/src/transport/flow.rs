@@ -199,7 +199,7 @@ pub fn report(whose: &Whose<'_>, raised: Raised, message: &str) -> PyResult<()> 
     let protocol = whose.protocol.clone().unwrap_or_else(Obj::none);
     context.dict_set(&names().protocol, &protocol)?;
     match whose.event_loop {
-        Some(event_loop) => event_loop.report(&context),
+        Some(event_loop) => event_loop.report(&exception, &context),
         None => Ok(()),
     }
 }

@@ -121,6 +121,9 @@ impl Py<NativeLoop> {
                     )));
                 }
                 None => {
+                    if matches!(watcher, Watcher::Callback(_)) {
+                        self.budget.borrow_mut().exhaust();
+                    }
                     let mut watchers = Watchers::none(trigger);
                     *watchers.place(side) = Some(watcher);
                     registry.insert(fd, Owner::User(watchers));
@@ -184,6 +187,7 @@ impl Py<NativeLoop> {
     pub fn adopt_fd(&self, fd: RawFd, transport: AnyTransport) -> PyResult<()> {
         self.check_open(fd)?;
         let wanted = transport.interest();
+        self.budget.borrow_mut().exhaust();
         let inserted = self.registry.borrow_mut().insert(fd, Owner::Transport(transport));
         let Some((token, former)) = inserted else {
             return Err(Raised::value_error(&format!("Invalid file descriptor: {fd}")));

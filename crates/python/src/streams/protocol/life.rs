@@ -113,7 +113,8 @@ impl Py<NativeStreamReaderProtocol> {
                 }
             }
             Err(raised) if cfg!(Py_3_14) && raised.matches(exception_class()) => {
-                served::failed(&event_loop, &raised.take(), transport)?;
+                let exception = raised.take();
+                exception.while_handled(|| served::failed(&event_loop, &exception, transport))?;
             }
             Err(raised) => return Err(raised),
         }

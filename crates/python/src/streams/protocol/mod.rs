@@ -17,7 +17,7 @@ mod served;
 use std::cell::Cell;
 use std::ffi::CStr;
 
-use crate::asyncio::names;
+use crate::asyncio::{Asyncio, names};
 use crate::event_loop::NativeLoop;
 use crate::ffi::function::add_method;
 use crate::ffi::gil::Global;
@@ -79,7 +79,7 @@ enum Hook {
 
 /// The properties that a class attribute of a program's would hide from asyncio's methods, and not
 /// from ours.
-fn fields() -> [&'static Name; 8] {
+fn fields() -> [&'static Name; 13] {
     let names = own_names();
     [
         &names._client_connected_cb,
@@ -90,6 +90,11 @@ fn fields() -> [&'static Name; 8] {
         &names._strong_reader,
         &names._task,
         &names._transport,
+        &names._stream_reader_wr,
+        &names._paused,
+        &names._connection_lost,
+        &names._drain_waiters,
+        &Asyncio::get().names._loop,
     ]
 }
 

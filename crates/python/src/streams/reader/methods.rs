@@ -28,6 +28,23 @@ pub enum Hook {
     WakeupWaiter,
     WaitForData,
     MaybeResumeTransport,
+    /// The first of our properties: [`fields`].
+    Field,
+}
+
+/// The properties that a class attribute of a program's would hide.
+fn fields() -> [&'static Name; 8] {
+    let own = own_names();
+    [
+        &own._buffer,
+        &own._eof,
+        &own._exception,
+        &own._limit,
+        &own._paused,
+        &own._transport,
+        &own._waiter,
+        &names()._loop,
+    ]
 }
 
 /// The class's own methods.
@@ -41,6 +58,15 @@ impl Py<NativeStreamReader> {
     pub fn replaces(&self, hook: Hook) -> bool {
         self.hooks.replaces(self.as_obj(), ORIGINALS.get(), hook as usize)
     }
+
+    /// Where a subclass has class attributes of the names of our fields, asyncio's own methods are
+    /// called that write to them: those that run once for each connection.
+    #[inline]
+    pub(super) fn fits(&self, function: &str, args: &Args<'_>) -> PyResult<()> {
+        let hidden =
+            self.hooks.replaced_in_class(self.as_obj(), ORIGINALS.get(), Hook::Field as usize);
+        if hidden { Err(args.unfit(function)) } else { Ok(()) }
+    }
 }
 
 /// Gives the class its methods, and notes which they are.
@@ -51,13 +77,19 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     let init = stock.attr(c"__init__")?.native_init::<NativeStreamReader>()?;
     class.set_attr(c"__init__", &init)?;
     add_method(&class, stock, c"set_transport", |this: &This, args| {
-        this.set_transport(args.only("StreamReader.set_transport", &names().transport)?)
+        const NAME: &str = "StreamReader.set_transport";
+        this.fits(NAME, args)?;
+        this.set_transport(args.only(NAME, &names().transport)?)
     })?;
     add_method(&class, stock, c"set_exception", |this: &This, args| {
-        this.set_exception(args.only("StreamReader.set_exception", &own_names().exc)?)
+        const NAME: &str = "StreamReader.set_exception";
+        this.fits(NAME, args)?;
+        this.set_exception(args.only(NAME, &own_names().exc)?)
     })?;
     add_method(&class, stock, c"feed_eof", |this: &This, args| {
-        args.only_self("StreamReader.feed_eof")?;
+        const NAME: &str = "StreamReader.feed_eof";
+        args.only_self(NAME)?;
+        this.fits(NAME, args)?;
         this.feed_eof()
     })?;
     add_method(&class, stock, c"feed_data", |this: &This, args| {
@@ -100,7 +132,7 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
         .and(stock, &names._wakeup_waiter)?
         .and(stock, &names._wait_for_data)?
         .and(stock, &names._maybe_resume_transport)?;
-    ORIGINALS.set(originals);
+    ORIGINALS.set(fields().into_iter().try_fold(originals, |noted, name| noted.and(&class, name))?);
     Ok(class)
 }
 

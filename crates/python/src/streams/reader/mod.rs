@@ -66,8 +66,17 @@ impl NativeStreamReader {
         self.exception.get()
     }
 
+    fn set_limit(&self, limit: &Obj) {
+        let most = if limit.is_int() { whole_limit(limit) } else { fractional_limit(limit) };
+        self.most.set(most);
+        self.limit.set(Some(limit.clone()));
+    }
+}
+
+impl Py<NativeStreamReader> {
     fn init(&self, args: &Args<'_>) -> PyResult<()> {
         const NAME: &str = "StreamReader.__init__";
+        self.fits(NAME, args)?;
         let parameters = [&names().limit, &Asyncio::get().loop_name];
         let [limit, event_loop] = args.bind(NAME, 0, parameters)?;
         let limit = limit.unwrap_or(&Lookups::get().default_limit);
@@ -85,12 +94,6 @@ impl NativeStreamReader {
         }
         self.event_loop.set(Some(event_loop.clone()));
         Ok(())
-    }
-
-    fn set_limit(&self, limit: &Obj) {
-        let most = if limit.is_int() { whole_limit(limit) } else { fractional_limit(limit) };
-        self.most.set(most);
-        self.limit.set(Some(limit.clone()));
     }
 }
 
@@ -133,7 +136,7 @@ impl NativeType for NativeStreamReader {
     const DOC: &'static CStr = c"The native base of batuta.StreamReader.";
     const SUBCLASSABLE: bool = true;
     const CONSTRUCT: Option<fn() -> PyResult<Self>> = Some(|| Ok(Self::default()));
-    const INIT: Option<InitFn<Self>> = Some(|this, args| this.init(args));
+    const INIT: Option<InitFn<Self>> = Some(Py::init);
     const ASSIGNED: Option<AssignedFn<Self>> =
         Some(|this, name| this.hooks.assigned(methods::originals(), name));
 

@@ -162,6 +162,6 @@ impl Listener<'_> {
         let message = "Error on transport creation for incoming connection";
         report.dict_set(&names().message, &Obj::str(message)?)?;
         report.dict_set(&names().exception, &exception)?;
-        self.event_loop.report(&report)
+        self.event_loop.report(&exception, &report)
     }
 }
