@@ -6,10 +6,13 @@ import asyncio
 import contextvars
 import logging
 import re
+import socket
+import sys
 
 import pytest
 
 from contract.reporting import SCHEDULES, every_way, fail, spin
+from contract.support import until
 from loops import Report
 
 
@@ -29,6 +32,41 @@ def test_the_handler_gets_the_loop_and_the_context(
     assert re.fullmatch(
         r"Exception in callback fail\(\) at \S*reporting\.py:\d+", context["message"]
     ), context["message"]
+
+
+@every_way
+def test_the_handler_is_called_where_the_exception_is_handled(
+    loop: asyncio.AbstractEventLoop, way: str
+) -> None:
+    """So that `logging.exception()` in it has a traceback to show."""
+    seen: list[object] = []
+    loop.set_exception_handler(lambda _, context: seen.extend([sys.exc_info(), context]))
+    SCHEDULES[way](loop, fail)
+    spin(loop)
+    (kind, exception, traceback), context = seen  # type: ignore[misc]
+    assert kind is LookupError
+    assert exception is context["exception"]
+    assert traceback is exception.__traceback__
+    assert sys.exc_info() == (None, None, None)
+
+
+def test_that_of_a_protocol_as_well(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[object] = []
+    loop.set_exception_handler(lambda *_: seen.append(sys.exc_info()[0]))
+
+    class Fails(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise LookupError
+
+    async def main() -> None:
+        near, peer = socket.socketpair()
+        await loop.create_connection(Fails, sock=near)
+        peer.send(b"data")
+        await until(lambda: seen)
+        peer.close()
+
+    loop.run_until_complete(main())
+    assert seen == [LookupError]
 
 
 @every_way

@@ -178,3 +178,56 @@ def test_a_busy_connection_does_not_starve_another(run: Run, flood: int) -> None
             assert not loud.is_closing()
 
     run(main)
+
+
+@pytest.mark.parametrize("kind", ["connection", "pipe", "reader"])
+def test_what_waits_in_a_new_file_comes_before_what_is_scheduled_later(run: Run, kind: str) -> None:
+    """A program may count on it: whoever connects a socket or a pipe with data in it is told of the
+    data before his next steps."""
+
+    async def main() -> None:
+        loop, order = asyncio.get_running_loop(), []
+
+        class Notes(asyncio.Protocol):
+            def data_received(self, data: bytes) -> None:
+                order.append("data")
+
+        # A coroutine that has connected something goes on a turn later.
+        for later in range(1 + (kind == "reader"), 5):
+            near, far = raw_pair("unix")
+            far.send(b"x")
+            if kind == "connection":
+                transport, _ = await loop.create_connection(Notes, sock=near)
+            elif kind == "pipe":
+                pipe = os.fdopen(os.dup(near.fileno()), "rb", 0)
+                near.close()
+                transport, _ = await loop.connect_read_pipe(Notes, pipe)  # type: ignore[assignment]
+            else:
+                loop.add_reader(near, lambda near=near: order.append(near.recv(1) and "data"))
+            for _ in range(later):
+                await asyncio.sleep(0)
+            order.append("later")
+            if kind == "reader":
+                loop.remove_reader(near)
+                near.close()
+            else:
+                transport.close()
+            far.close()
+            await asyncio.sleep(0.001)
+        assert order == ["data", "later"] * (len(order) // 2)
+        assert len(order) >= 6
+
+    run(main)
+
+
+def test_the_end_of_a_connection_comes_soon_while_tasks_run(run: Run) -> None:
+    """With both ends in one loop, as tests of servers have them, a peer's farewell is there after
+    few turns."""
+
+    async def main() -> int:
+        async with connected("unix", Recorder) as (_, protocol, peer):
+            await asyncio.sleep(0.002)
+            peer.close()
+            return await spin_until(lambda: protocol.lost)
+
+    assert max(run(main) for _ in range(5)) <= 6

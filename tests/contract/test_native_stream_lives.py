@@ -273,7 +273,8 @@ def test_class_attributes_of_the_same_names_may_hide_ours(kit: Kit, run: Run) ->
 
     class Protocol(kit.StreamReaderProtocol):  # type: ignore[misc,name-defined]
         _transport = _task = _closed = _client_connected_cb = _strong_reader = None
-        _over_ssl = _reject_connection = False
+        _over_ssl = _reject_connection = _connection_lost = False
+        _loop = _stream_reader_wr = None
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -300,6 +301,42 @@ def test_class_attributes_of_the_same_names_may_hide_ours(kit: Kit, run: Run) ->
     reports: list[Report] = []
     run(main, reports=reports)
     assert reports == []
+
+
+@pytest.mark.parametrize("name", ["_transport", "_exception", "_limit", "_waiter", "_loop"])
+@both_kits
+def test_class_attributes_may_hide_those_of_a_reader(kit: Kit, run: Run, name: str) -> None:
+    async def main() -> None:
+        loop, transport, error = asyncio.get_running_loop(), Noting(), LookupError()
+        reader = type("Reader", (kit.StreamReader,), {name: None})(10, loop)
+        reader.set_transport(transport)
+        reader.set_exception(error)
+        reader.feed_eof()
+        said = {"_transport": transport, "_exception": error, "_limit": 10, "_loop": loop}
+        assert getattr(reader, name) is said.get(name)
+
+    run(main)
+
+
+@both_kits
+def test_a_handler_is_called_where_the_exception_is_handled(kit: Kit, run: Run) -> None:
+    seen: list[Any] = []
+
+    def connected(_reader: Any, _writer: Any) -> None:
+        raise LookupError
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: seen.append(sys.exc_info()[0]))
+        protocol = kit.StreamReaderProtocol(kit.StreamReader(loop=loop), connected, loop)
+        transport = Noting()
+        transport.close = lambda: None  # type: ignore[attr-defined]
+        loop.call_soon(protocol.connection_made, transport)
+        await turns(2)
+        assert seen == [LookupError]
+        assert sys.exc_info()[0] is None
+
+    run(main)
 
 
 @both_kits
@@ -505,7 +542,6 @@ def test_a_server_counts_its_connections(run: Run) -> None:
         if sys.version_info >= (3, 12):
             assert not waiting.done()
         if sys.version_info >= (3, 13):
-            # While somebody goes through them none is taken out, and afterwards all are.
             for transport in server._clients:
                 assert transport in loop_side
                 transport.abort()
@@ -518,6 +554,39 @@ def test_a_server_counts_its_connections(run: Run) -> None:
             assert len(server._clients) == 0
         for peer in peers:
             peer.close()
+
+    run(main)
+
+
+@pytest.mark.skipif(
+    not hasattr(weakref.WeakSet(), "_pending_removals") or sys.version_info < (3, 13),
+    reason="only in some releases does a WeakSet put off what it takes out",
+)
+def test_what_a_server_has_put_off_is_done_with_the_next_connection(run: Run) -> None:
+    class Something:
+        pass
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        things = [Something(), Something()]
+        for thing in things:
+            server._clients.add(thing)
+        going_through = iter(server._clients)
+        next(going_through)
+        del thing
+        things.clear()
+        assert server._clients._pending_removals
+        del going_through
+        gc.collect()
+        peer = socket.create_connection(("127.0.0.1", port_of(server)))
+        await until(lambda: any(isinstance(one, asyncio.Transport) for one in server._clients))
+        assert not server._clients._pending_removals
+        assert len(server._clients) == 1
+        peer.close()
+        await until(lambda: not server._clients)
+        server.close()
+        await server.wait_closed()
 
     run(main)
 

@@ -160,6 +160,77 @@ def test_no_time_passes_while_the_clock_stands(run: Run, way: str) -> None:
 
 
 @every_way
+def test_steps_of_a_tenth_arrive(run: Run, way: str) -> None:
+    """0.2 + 0.1 is a little more than 0.3: the resolution of the clock makes up for it."""
+
+    async def main() -> None:
+        with replaced(way) as clock:
+            clock.now = 0.0
+            passed: list[int] = []
+
+            async def step() -> None:
+                for number in range(8):
+                    await asyncio.sleep(0.1)
+                    passed.append(number)
+
+            task = asyncio.ensure_future(step())
+            for number in range(1, 9):
+                await turns(4)
+                clock.now = number / 10
+            await turns(4)
+            assert passed == list(range(8))
+            await task
+
+    run(main)
+
+
+def test_the_resolution_may_be_a_programs_own(run: Run) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        fired: list[float] = []
+        with replaced("in the loop") as clock:
+            clock.now = 1.0
+            loop._clock_resolution = 0.5
+            for when in (1.4, 1.6):
+                loop.call_at(when, fired.append, when)
+            await turns(3)
+            assert fired == [1.4]
+
+    run(main)
+
+
+def test_the_module_that_asyncio_reads_the_time_from_may_be_replaced(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with mock.patch("asyncio.base_events.time") as module:
+            module.monotonic.return_value = 5.0
+            assert loop.time() == 5.0
+            assert loop.call_later(1, int).when() == 6.0
+        assert abs(loop.time() - monotonic()) < 0.1
+
+    run(main)
+
+
+def test_slow_callbacks_are_slow_by_the_loops_clock(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)
+        with replaced("in the loop") as clock:
+
+            def dawdle() -> None:
+                clock.now += 7
+
+            loop.call_soon(dawdle)
+            await turns(3)
+        loop.set_debug(False)
+
+    run(main)
+    assert any("took 7.000 seconds" in text for text in caplog.messages)
+
+
+@every_way
 def test_a_clock_that_goes_slowly_is_waited_for(run: Run, way: str) -> None:
     async def main() -> None:
         start = monotonic()

@@ -50,9 +50,7 @@ impl Py<NativeStreamReaderProtocol> {
         let (Some(reader), Some(event_loop)) = (reader, event_loop) else {
             return Err(args.unfit(NAME));
         };
-        if self.has_hidden_fields() {
-            return Err(args.unfit(NAME));
-        }
+        self.fits(NAME, args)?;
         let (reader, connected) = (reader.non_none(), connected.and_then(Obj::non_none));
         self.event_loop.set(Some(event_loop.clone()));
         self.paused.set(false);
@@ -80,7 +78,8 @@ impl Py<NativeStreamReaderProtocol> {
     fn connection_made(&self, args: &Args<'_>) -> PyResult<()> {
         const NAME: &str = "StreamReaderProtocol.connection_made";
         let transport = args.only(NAME, &names().transport)?;
-        if self.rejects.get() || self.has_hidden_fields() {
+        self.fits(NAME, args)?;
+        if self.rejects.get() {
             return Err(args.unfit(NAME));
         }
         let own = own_names();
@@ -135,9 +134,7 @@ impl Py<NativeStreamReaderProtocol> {
         const NAME: &str = "StreamReaderProtocol.connection_lost";
         let own = own_names();
         let exception = args.only(NAME, &own.exc)?;
-        if self.has_hidden_fields() {
-            return Err(args.unfit(NAME));
-        }
+        self.fits(NAME, args)?;
         if let Some(reader) = self.stream_reader()? {
             match exception.non_none() {
                 None => reader.call_method0(&own.feed_eof)?,
@@ -160,9 +157,7 @@ impl Py<NativeStreamReaderProtocol> {
     fn eof_received(&self, args: &Args<'_>) -> PyResult<Obj> {
         const NAME: &str = "StreamReaderProtocol.eof_received";
         args.only_self(NAME)?;
-        if self.has_hidden_fields() {
-            return Err(args.unfit(NAME));
-        }
+        self.fits(NAME, args)?;
         if let Some(reader) = self.stream_reader()? {
             reader.call_method0(&own_names().feed_eof)?;
         }

@@ -24,7 +24,7 @@ use crate::ffi::gil::Global;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::names::Name;
 use crate::ffi::native::{AssignedFn, InitFn, TypeCell, define};
-use crate::ffi::{NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
+use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sync::Deque;
 use crate::sync::hooks::{Hooks, Originals};
 use crate::sync::waiter;
@@ -106,14 +106,19 @@ pub fn prepare(class: Obj) -> PyResult<Obj> {
     life::prepare(&class, stock)?;
     add_method(&class, stock, c"data_received", |this: &This, args| {
         const NAME: &str = "StreamReaderProtocol.data_received";
+        this.fits(NAME, args)?;
         this.data_received(args.only(NAME, &names().data)?)
     })?;
     add_method(&class, stock, c"pause_writing", |this: &This, args| {
-        args.only_self("FlowControlMixin.pause_writing")?;
+        const NAME: &str = "FlowControlMixin.pause_writing";
+        args.only_self(NAME)?;
+        this.fits(NAME, args)?;
         this.pause_writing()
     })?;
     add_method(&class, stock, c"resume_writing", |this: &This, args| {
-        args.only_self("FlowControlMixin.resume_writing")?;
+        const NAME: &str = "FlowControlMixin.resume_writing";
+        args.only_self(NAME)?;
+        this.fits(NAME, args)?;
         this.resume_writing()
     })?;
     let originals = Originals::note(&class, &[&own.data_received])?
@@ -159,7 +164,10 @@ impl Py<NativeStreamReaderProtocol> {
     /// method on the way to it.
     #[inline]
     pub fn fed_reader(&self) -> PyResult<Option<Py<NativeStreamReader>>> {
-        if self.replaces(Hook::DataReceived) || self.replaces(Hook::StreamReader) {
+        if self.replaces(Hook::DataReceived)
+            || self.replaces(Hook::StreamReader)
+            || self.has_hidden_fields()
+        {
             return Ok(None);
         }
         let Some(reference) = self.reader.get() else { return Ok(None) };
@@ -174,6 +182,12 @@ impl Py<NativeStreamReaderProtocol> {
     #[inline]
     fn has_hidden_fields(&self) -> bool {
         self.hooks.replaced_in_class(self.as_obj(), ORIGINALS.get(), Hook::Field as usize)
+    }
+
+    /// What does not find its fields is asyncio's method's business.
+    #[inline]
+    fn fits(&self, function: &str, args: &Args<'_>) -> PyResult<()> {
+        if self.has_hidden_fields() { Err(args.unfit(function)) } else { Ok(()) }
     }
 
     /// `self._stream_reader`
@@ -198,7 +212,7 @@ impl Py<NativeStreamReaderProtocol> {
     /// which is to be asked then.
     #[inline]
     pub fn room(&self) -> Option<Room> {
-        if self.replaces(Hook::DrainHelper) {
+        if self.replaces(Hook::DrainHelper) || self.has_hidden_fields() {
             return None;
         }
         Some(if self.connection_lost.get() {
