@@ -134,6 +134,21 @@ mod tests {
     }
 
     #[test]
+    fn polls_sooner_while_files_are_watched_and_at_once_when_one_is_new() {
+        let mut budget = PollBudget::default();
+        budget.polled(Instant(0), 0);
+        let may_skip = |budget: &mut PollBudget| {
+            budget.may_skip_untimed(1, MAX_TURNS_WATCHING)
+                || budget.may_skip(Instant(1), MAX_TURNS_WATCHING)
+        };
+        let skipped = (0..1000).take_while(|_| may_skip(&mut budget)).count();
+        assert_eq!(skipped, MAX_TURNS_WATCHING as usize - 1);
+        budget.polled(Instant(0), MANY_EVENTS);
+        budget.exhaust();
+        assert!(!may_skip(&mut budget));
+    }
+
+    #[test]
     fn polls_again_after_the_time_runs_out() {
         let mut budget = PollBudget::default();
         budget.polled(Instant(0), 0);

@@ -166,8 +166,8 @@ impl Py<NativeLoop> {
         describe: impl FnOnce() -> PyResult<Obj>,
         body: impl FnOnce() -> PyResult<()>,
     ) -> PyResult<()> {
-        self.current_handle.set(handle.cloned());
         let begin = NativeLoop::seconds(self)?;
+        self.current_handle.set(handle.cloned());
         let result = body();
         self.current_handle.set(None);
         result?;

@@ -84,7 +84,7 @@ impl Watched {
 #[cfg(Py_3_12)]
 mod watcher {
     use std::ffi::c_int;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
     use pyo3_ffi as py;
 
@@ -104,13 +104,18 @@ mod watcher {
 
     /// [`NONE`] if the interpreter does not tell: it has eight places for those who want to know.
     static CHANGES: AtomicU64 = AtomicU64::new(0);
+    /// Our place among them; negative before we have one.
+    static PLACE: AtomicI32 = AtomicI32::new(-1);
 
     /// Has the changes of the dict counted.
     pub fn watch(dict: &Obj) {
         // SAFETY: the callback lives as long as the process; the dict is alive.
         let watched = unsafe {
-            let watcher = PyDict_AddWatcher(count);
-            watcher >= 0 && PyDict_Watch(watcher, dict.as_ptr()) >= 0
+            if PLACE.load(Ordering::Relaxed) < 0 {
+                PLACE.store(PyDict_AddWatcher(count), Ordering::Relaxed);
+            }
+            let place = PLACE.load(Ordering::Relaxed);
+            place >= 0 && PyDict_Watch(place, dict.as_ptr()) >= 0
         };
         if !watched {
             Raised::already_set().clear();
