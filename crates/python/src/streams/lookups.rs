@@ -8,13 +8,14 @@ use crate::ffi::{Obj, PyResult};
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        _buffer, _client_connected_cb, _closed, _connection_lost, _drain_helper, _drain_waiters, _eof,
-        _exception, _limit, _maybe_resume_transport, _over_ssl, _paused, _reject_connection, _source_traceback, _stream_reader, _stream_reader_wr, _stream_writer, _strong_reader, _task,
-        _transport, _wait_for_data, _waiter, _wakeup_waiter,
-        can_write_eof, cancelled, client_connected_cb, data_received, default, exc, exception, extend,
-        feed_data, feed_eof, find, get_extra_info,
-        n, name, pause_reading, read, reader, readline, readuntil, resume_reading, separator,
-        set_transport, sslcontext, stream_reader, write_eof, writelines,
+        _buffer, _client_connected_cb, _closed, _connection_lost, _drain_helper, _drain_waiters,
+        _eof, _exception, _limit, _maybe_resume_transport, _over_ssl, _paused, _reject_connection,
+        _source_traceback, _stream_reader, _stream_reader_wr, _stream_writer, _strong_reader,
+        _task, _transport, _wait_for_data, _waiter, _wakeup_waiter, can_write_eof, cancelled,
+        client_connected_cb, data_received, default, exc, exception, extend, feed_data, feed_eof,
+        find, get_extra_info, n, name, pause_reading, read, reader, readline, readuntil,
+        resume_reading, separator, set_transport, sslcontext, stream_reader, write_eof,
+        writelines,
     }
 }
 

@@ -35,7 +35,9 @@ pub(super) fn prepare(class: &Obj, stock: &Obj) -> PyResult<()> {
     add_method(class, stock, c"connection_lost", |this: &This, args| this.connection_lost(args))?;
     add_method(class, stock, c"eof_received", |this: &This, args| this.eof_received(args))?;
     add_method(class, stock, c"__del__", |this: &This, args| {
-        args.only_self("StreamReaderProtocol.__del__")?;
+        const NAME: &str = "StreamReaderProtocol.__del__";
+        args.only_self(NAME)?;
+        this.fits(NAME, args)?;
         this.seen()
     })
 }
