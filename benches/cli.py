@@ -19,7 +19,7 @@ from benches.load import LoadFailed, binary
 from benches.peers import Peers
 from benches.report import RELEASE, Report
 from benches.rows import ROWS, Row, Tier, select
-from benches.runner import run_row
+from benches.runner import RowResult, run_row
 from benches.settings import Settings
 
 
@@ -129,6 +129,18 @@ def enter(
     return entrants, absent, environments
 
 
+def measure(
+    rows: Sequence[Row], entrants: dict[str, tuple[Contestant, Path]], settings: Settings
+) -> list[RowResult]:
+    """One row after the other, on all loops that can run."""
+    results = []
+    with Peers(settings.client_core) as peers:
+        for number, row in enumerate(rows, 1):
+            say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
+            results.append(run_row(row, entrants, settings, say, peers=peers))
+    return results
+
+
 def packages_of(rows: Sequence[Row]) -> list[str]:
     """What these rows need from PyPI beside the loops."""
     found = [package for row in rows for package in getattr(row, "needs", ())]
@@ -177,12 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entrants, absent, environments = enter(names, packages_of(rows))
     for name, reason in absent.items():
         say(f"{name} is left out: {reason}")
-    results = []
-    with Peers(settings.client_core) as peers:
-        for number, row in enumerate(rows, 1):
-            say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
-            results.append(run_row(row, entrants, settings, say, peers=peers))
-
+    results = measure(rows, entrants, settings)
     report = Report(
         machine=facts,
         conditions={"summary": describe(settings), **asdict(settings)},

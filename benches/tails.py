@@ -14,11 +14,10 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 
-from benches.cli import enter, packages_of, say, settings_for
+from benches.cli import enter, measure, packages_of, say, settings_for
 from benches.contestants import CONTESTANTS, LIMIT, SUBJECTS
-from benches.peers import Peers
 from benches.rows import ROWS, EchoRow, Tier, select
-from benches.runner import RowResult, run_row
+from benches.runner import RowResult
 
 ROUNDS = 15
 PERCENTILE = "p999_us"
@@ -81,12 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entrants, absent, _ = enter(loops, packages_of(rows))
     for name, reason in absent.items():
         say(f"{name} is left out: {reason}")
-    results = []
-    with Peers(settings.client_core) as peers:
-        for number, row in enumerate(rows, 1):
-            say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
-            results.append(run_row(row, entrants, settings, say, peers=peers))
-    print(table(list(entrants), results))
+    print(table(list(entrants), measure(rows, entrants, settings)))
     return 0
 
 

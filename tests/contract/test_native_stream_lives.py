@@ -85,18 +85,20 @@ def test_what_the_protocol_knows(kit: Kit, run: Run, tls: bool) -> None:
     run(main)
 
 
+async def waiting(reader: Any, writer: Any) -> list[asyncio.Task[Any]]:
+    """Tasks that wait for all that one can wait for."""
+    writer.transport.get_protocol().pause_writing()
+    waits = [reader.read(10), writer.drain(), writer.wait_closed()]
+    tasks = [asyncio.ensure_future(one) for one in waits]
+    await turns(2)
+    return tasks
+
+
 @both_kits
 def test_a_reset_is_raised_wherever_somebody_waits(kit: Kit, run: Run) -> None:
     async def main() -> None:
         async with stream(kit) as (reader, writer, peer):
-            protocol = writer.transport.get_protocol()
-            protocol.pause_writing()
-            waits = [
-                asyncio.ensure_future(reader.read(10)),
-                asyncio.ensure_future(writer.drain()),
-                asyncio.ensure_future(writer.wait_closed()),
-            ]
-            await turns(2)
+            waits = await waiting(reader, writer)
             reset(peer)
             outcomes = await asyncio.gather(*waits, return_exceptions=True)
             assert [type(outcome) for outcome in outcomes] == [ConnectionResetError] * 3
@@ -109,14 +111,7 @@ def test_a_reset_is_raised_wherever_somebody_waits(kit: Kit, run: Run) -> None:
 def test_the_end_wakes_who_waits(kit: Kit, run: Run) -> None:
     async def main() -> None:
         async with stream(kit) as (reader, writer, _):
-            protocol = writer.transport.get_protocol()
-            protocol.pause_writing()
-            waits = [
-                asyncio.ensure_future(reader.read(10)),
-                asyncio.ensure_future(writer.drain()),
-                asyncio.ensure_future(writer.wait_closed()),
-            ]
-            await turns(2)
+            waits = await waiting(reader, writer)
             writer.close()
             assert await asyncio.gather(*waits) == [b"", None, None]
 
