@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from benches.cli import enter, measure, packages_of, say, settings_for
 from benches.contestants import CONTESTANTS, LIMIT, SUBJECTS
-from benches.rows import ROWS, EchoRow, Tier, select
+from benches.rows import ROWS, EchoRow, Tier
 from benches.runner import RowResult
 
 ROUNDS = 15
@@ -74,8 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="undisturbed windows wanted")
     parser.add_argument("--seconds", type=float, help="length of a window")
     options = parser.parse_args(arguments)
-    rows = select(options.only.split(",")) if options.only else rows_with_tails()
+    rows = rows_with_tails()
+    if options.only:
+        names = options.only.split(",")
+        rows = [row for row in rows if row.name in names]
+        if unknown := set(names) - {row.name for row in rows}:
+            parser.error(f"no row with a tail is called {', '.join(sorted(unknown))}")
     loops = [LIMIT if name == "limit" else name for name in options.loops.split(",")]
+    if unknown := set(loops) - CONTESTANTS.keys():
+        parser.error(f"no loop is called {', '.join(sorted(unknown))}")
     settings = settings_for(False, options.rounds, options.seconds)
     entrants, absent, _ = enter(loops, packages_of(rows))
     for name, reason in absent.items():
