@@ -1,7 +1,7 @@
-"""How a server counts its connections: `_attach()`, `_detach()` and, from Python 3.13 on, a WeakSet.
+"""How a server counts its connections: `_attach()`, `_detach()` and, from 3.13 on, a WeakSet.
 
-Batuta does to that set what asyncio's methods do, without calling them, unless somebody has replaced
-one.
+Batuta does to that set what asyncio's methods do, without calling them, unless somebody has put
+another in the place of one.
 """
 
 from __future__ import annotations
