@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::asyncio::{Asyncio, names};
-use crate::coroutine;
+use crate::coroutine::is_coroutine_by_type;
 use crate::event_loop::{NativeLoop, running_loop};
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::future::{Awaited, Callback};
@@ -48,20 +48,14 @@ pub fn gather(args: &Args<'_>) -> PyResult<Obj> {
 /// The task that a coroutine becomes on the loop, if that is a native one straight away.
 #[cfg(not(Py_3_12))]
 pub fn make_task(event_loop: &Py<NativeLoop>, awaitable: &Obj) -> PyResult<Option<Py<Task>>> {
-    if !is_coroutine(awaitable) || !NativeLoop::makes_native_tasks(event_loop)? {
+    if !is_coroutine_by_type(awaitable) || !NativeLoop::makes_native_tasks(event_loop)? {
         return Ok(None);
     }
     Task::make(event_loop, awaitable, &TaskArgs::default()).map(Some)
 }
 
-/// Whether it is a coroutine, of those kinds that are known by their types.
-#[inline]
-fn is_coroutine(object: &Obj) -> bool {
-    object.is_coroutine_object() || coroutine::is_native(object)
-}
-
 fn is_future(object: &Obj) -> PyResult<bool> {
-    if is_coroutine(object) {
+    if is_coroutine_by_type(object) {
         return Ok(false);
     }
     Ok(Awaited::from_exact(object).is_some() || stock().isfuture.call1(object)?.is_true()?)
@@ -133,7 +127,7 @@ impl Gather {
     }
 
     fn ensure_future(&self, awaitable: &Obj) -> PyResult<Obj> {
-        if is_coroutine(awaitable) {
+        if is_coroutine_by_type(awaitable) {
             if let Some(maker) = &self.maker {
                 let task = Task::make(maker, awaitable, &TaskArgs::default())?;
                 // The caller cannot hold it, so its loss is not the caller's fault.

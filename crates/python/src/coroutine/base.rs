@@ -1,7 +1,8 @@
-//! The class that all coroutines without a frame extend, by which they are known.
+//! The class that all coroutines without a frame extend, by which they are known; what a coroutine is.
 
 use std::ffi::CStr;
 
+use crate::asyncio::Asyncio;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::native::{self, TypeCell};
 use crate::ffi::{NativeType, Obj, PyResult, Visitor};
@@ -19,9 +20,21 @@ pub fn define<R: Routine>() -> PyResult<()> {
     native::define::<Coroutine<R>>(Some(&base)).map(drop)
 }
 
+/// `asyncio.iscoroutine(object)`
+#[inline]
+pub fn is_coroutine(object: &Obj) -> PyResult<bool> {
+    Ok(is_coroutine_by_type(object) || Asyncio::get().iscoroutine.call1(object)?.is_true()?)
+}
+
+/// Whether it is a coroutine, of those kinds that are known by their types.
+#[inline]
+pub fn is_coroutine_by_type(object: &Obj) -> bool {
+    object.is_coroutine_object() || is_native(object)
+}
+
 /// Whether this is a coroutine without a frame.
 #[inline]
-pub fn is_native(object: &Obj) -> bool {
+fn is_native(object: &Obj) -> bool {
     object.is_of_child_of(BASE.class())
 }
 

@@ -48,7 +48,7 @@ use crate::ffi::recursion::deeper;
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::Awaited;
 
-pub use base::{define, is_native};
+pub use base::{define, is_coroutine, is_coroutine_by_type};
 pub use origin::{load, track};
 
 /// What a routine does next.

@@ -78,10 +78,7 @@ impl Task {
 }
 
 fn start(this: &Py<Task>, coro: &Obj, args: &TaskArgs<'_>) -> PyResult<()> {
-    if !coro.is_coroutine_object()
-        && !coroutine::is_native(coro)
-        && !Asyncio::get().iscoroutine.call1(coro)?.is_true()?
-    {
+    if !coroutine::is_coroutine(coro)? {
         this.log_destroy_pending.set(false);
         return Err(Raised::type_error(&format!(
             "a coroutine was expected, got {}",

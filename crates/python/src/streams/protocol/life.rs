@@ -109,7 +109,7 @@ impl Py<NativeStreamReaderProtocol> {
         }
         match connected.call2(reader, &writer) {
             Ok(result) => {
-                if is_coroutine(&result)? {
+                if !result.is_none() && coroutine::is_coroutine(&result)? {
                     self.serve(&result, transport)?;
                 }
             }
@@ -190,14 +190,4 @@ fn end(future: &Obj, exception: &Obj) -> PyResult<()> {
         None => waiter::wake(future, exception),
         Some(exception) => waiter::fail(future, exception),
     }
-}
-
-/// `asyncio.iscoroutine(object)`
-fn is_coroutine(object: &Obj) -> PyResult<bool> {
-    if object.is_none() {
-        return Ok(false);
-    }
-    Ok(object.is_coroutine_object()
-        || coroutine::is_native(object)
-        || Asyncio::get().iscoroutine.call1(object)?.is_true()?)
 }
