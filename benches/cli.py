@@ -16,6 +16,7 @@ from benches.child import Worker, WorkerFailed
 from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS, Contestant
 from benches.environments import NotInstallable, python_for
 from benches.load import LoadFailed, binary
+from benches.pace import Pace
 from benches.peers import Peers
 from benches.report import RELEASE, Report
 from benches.rows import ROWS, Row, Tier, select
@@ -130,15 +131,23 @@ def enter(
 
 
 def measure(
-    rows: Sequence[Row], entrants: dict[str, tuple[Contestant, Path]], settings: Settings
+    rows: Sequence[Row],
+    entrants: dict[str, tuple[Contestant, Path]],
+    settings: Settings,
+    pace: Pace | None,
 ) -> list[RowResult]:
     """One row after the other, on all loops that can run."""
     results = []
     with Peers(settings.client_core) as peers:
         for number, row in enumerate(rows, 1):
             say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
-            results.append(run_row(row, entrants, settings, say, peers=peers))
+            results.append(run_row(row, entrants, settings, say, peers=peers, pace=pace))
     return results
+
+
+def pace_of(settings: Settings) -> Pace | None:
+    """Of the server's core, if it has one."""
+    return None if settings.server_core is None else Pace(settings.server_core)
 
 
 def packages_of(rows: Sequence[Row]) -> list[str]:
@@ -189,7 +198,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entrants, absent, environments = enter(names, packages_of(rows))
     for name, reason in absent.items():
         say(f"{name} is left out: {reason}")
-    results = measure(rows, entrants, settings)
+    pace = pace_of(settings)
+    results = measure(rows, entrants, settings, pace)
+    if pace:
+        facts["slow_share"] = pace.slow_share
     report = Report(
         machine=facts,
         conditions={"summary": describe(settings), **asdict(settings)},

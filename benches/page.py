@@ -46,6 +46,7 @@ def put_together(parts: Sequence[dict[str, Any]]) -> Report:
         if other.conditions["summary"] != first.conditions["summary"]:
             raise NotTogether("measured under different conditions")
     rows = {result.row.name: result for report in reports for result in report.results}
+    slow = [one for report in reports if (one := report.machine.get("slow_share")) is not None]
     dates = sorted(report.machine["date"] for report in reports)
     loops = list(dict.fromkeys(loop for report in reports for loop in report.loops))
     absent = {name: why for report in reports for name, why in report.absent.items()}
@@ -55,6 +56,7 @@ def put_together(parts: Sequence[dict[str, Any]]) -> Report:
             "date": dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
             "load_before": max(report.machine["load_before"] for report in reports),
             "busy_before": any(report.machine["busy_before"] for report in reports),
+            "slow_share": max(slow) if slow else None,
         },
         conditions=first.conditions,
         loops=loops,

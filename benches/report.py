@@ -83,6 +83,13 @@ class Report:
                 parts.append(f"### {figure.title}\n\n{self.table(figure, shown)}")
         return [*parts, self._verdict(figures[0], results), self._remarks(results)]
 
+    def _pace_text(self) -> list[str]:
+        """None for a run that did not look at it."""
+        slow = self.machine.get("slow_share")
+        if slow is None:
+            return []
+        return [f"- before {slow:.0%} of the samples the core was found slower than at its best"]
+
     def conditions_text(self) -> str:
         machine = self.machine
         load = " ".join(f"{one:.2f}" for one in machine["load_before"])
@@ -94,6 +101,7 @@ class Report:
             f"- Python {' '.join(machine['python'].split())} ({machine['python_build']})",
             f"- load before the start: {load}"
             + (" — **the machine was busy**" if machine["busy_before"] else ""),
+            *self._pace_text(),
             f"- {self.conditions['summary']}",
         ]
         for loop in self.loops:

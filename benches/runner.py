@@ -2,6 +2,7 @@
 
 The order changes from round to round. A round in which any loop was disturbed is repeated, up to
 as many extra rounds as were asked for; what could not be measured undisturbed is used and marked.
+A sample that a slow core has spoilt is taken again at once, while there is patience (`pace`).
 A loop that fails on a row is out of that row, with its reason, and the others go on.
 """
 
@@ -21,12 +22,16 @@ from benches.contestants import Contestant
 from benches.drivers import Driver, driver_for, takes_part
 from benches.figures import FIGURES, Sample
 from benches.load import LoadFailed
+from benches.pace import Pace
 from benches.peers import Missing, Peers
 from benches.rows import ROWS, Row
 from benches.settings import Settings
 from benches.stats import Summary, summarize
 
 Say = Callable[[str], None]
+
+PATIENCE = 1
+"""How many times as long as its samples a row may wait for a core at full pace."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +144,12 @@ def run_row(
     say: Say,
     seed: int = 1,
     peers: Peers | None = None,
+    pace: Pace | None = None,
 ) -> RowResult:
     """Measure one row on every entrant (name to contestant and interpreter).
 
-    `peers` keeps servers that client rows talk to for the rows that follow.
+    `peers` keeps servers that client rows talk to for the rows that follow, `pace` what it knows of
+    the server's core; without it no look is taken at that.
     """
     result = RowResult(row, wanted=settings.rounds)
     order = random.Random(f"{seed} {row.name}")
@@ -184,13 +191,20 @@ def run_row(
         for loop, driver in list(drivers.items()):
             attempt(loop, driver.warm_up)
 
+        def sample(loop: str) -> Sample:
+            take = drivers[loop].sample
+            return pace.steady(take) if pace else take()
+
+        if pace:
+            a_round = len(drivers) * (settings.seconds + settings.warm_up)
+            pace.patience = PATIENCE * settings.rounds * a_round
         clean = 0
         for _ in range(2 * settings.rounds):
             if clean == settings.rounds or not drivers:
                 break
             names = list(drivers)
             order.shuffle(names)
-            samples = {name: attempt(name, drivers[name].sample) for name in names}
+            samples = {name: attempt(name, partial(sample, name)) for name in names}
             one = Round({name: sample for name, sample in samples.items() if sample})
             result.rounds.append(one)
             clean += not one.disturbed

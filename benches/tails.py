@@ -14,7 +14,7 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 
-from benches.cli import enter, measure, packages_of, say, settings_for
+from benches.cli import enter, measure, pace_of, packages_of, say, settings_for
 from benches.contestants import CONTESTANTS, LIMIT, SUBJECTS
 from benches.rows import ROWS, EchoRow, Tier
 from benches.runner import RowResult
@@ -87,7 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     entrants, absent, _ = enter(loops, packages_of(rows))
     for name, reason in absent.items():
         say(f"{name} is left out: {reason}")
-    print(table(list(entrants), measure(rows, entrants, settings)))
+    results = measure(rows, entrants, settings, pace_of(settings))
+    print(table(list(entrants), results))
     return 0
 
 

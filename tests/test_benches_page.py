@@ -33,6 +33,15 @@ def test_runs_are_put_together_row_by_row() -> None:
     assert both.machine["date"] == "2000-01-01 to 2000-01-02"
 
 
+def test_of_the_paces_of_the_core_the_worst_is_shown() -> None:
+    reports = [whole_report([result_of(row, stock=8.0)]) for row in ("echo_64", "echo_1k", "lock")]
+    for one, share in zip(reports, (None, 0.1, 0.456), strict=True):
+        one.machine["slow_share"] = share
+    both = page.put_together([one.to_json() for one in reports])
+    assert "before 46% of the samples the core was found slower" in both.to_markdown()
+    assert "the core was found slower" not in reports[0].to_markdown()
+
+
 def test_runs_of_different_revisions_are_not_put_together() -> None:
     first = whole_report([result_of("echo_1k", stock=8.0)])
     second = whole_report([result_of("echo_1k", stock=8.0)], revision="def")
