@@ -100,8 +100,9 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._unix_server_sockets: dict[socket.socket, int] = {}
         self._csock: _WakeupEnd | None = _WakeupEnd(self._signal_fd)
-        self._watcher = processes.make_watcher(self)
-        self._selector = SelectorView(self)
+        if sys.version_info >= (3, 14):
+            self._watcher = processes.make_watcher()
+        self._selector: SelectorView | None = SelectorView(self)
 
     # Running
 
@@ -174,6 +175,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         finally:
             self._forget_signals()
             self._csock = None
+            self._selector = None  # Holds the loop, which is to go without the collector's help.
             self._close_native()
 
     # Signals: CPython's C handler writes each signal's number to our pipe. The

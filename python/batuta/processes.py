@@ -1,13 +1,13 @@
 """Child processes: spawning by the standard library, reaping through pidfds.
 
-Role: ``make_watcher`` gives a loop what tells it that a child has ended. From
-3.14 on that is asyncio's own watcher; before, asyncio takes one from the policy,
-which may cost a thread per child, so ``ChildWatcher`` and ``make_transport``
-stand in: a pidfd that the loop watches (Linux 5.3), or a waiting thread where
-there is none.
+Role: what tells a loop that a child has ended. From 3.14 on that is asyncio's
+own watcher (``make_watcher``); before, asyncio takes one from the policy, which
+may cost a thread per child, so ``ChildWatcher`` and ``make_transport`` stand in:
+a pidfd that the loop watches (Linux 5.3), or a waiting thread where there is none.
 
-Ownership: a watcher owns the pidfds until their child has ended. Thread: the
-loop's; a fallback thread only hands its result to the loop.
+Ownership: a watcher owns the pidfds until their child has ended; a loop owns no
+watcher that knows it. Thread: the loop's; a fallback thread only hands its result
+to the loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Callback = Callable[..., object]
 
 
 class ChildWatcher:
-    """Watches child processes for one loop."""
+    """Watches child processes for one loop, up to Python 3.13."""
 
     def __init__(self, loop: EventLoop) -> None:
         self._loop = loop
@@ -67,13 +67,9 @@ class ChildWatcher:
             logger.warning("Loop %r that handles pid %r is closed", self._loop, pid)
 
 
-def make_watcher(loop: EventLoop) -> Any:
-    """Return what tells `loop` that a child process has ended.
-
-    From 3.14 on asyncio's own watcher uses a pidfd wherever there is one.
-    """
-    if sys.version_info < (3, 14):
-        return ChildWatcher(loop)
+def make_watcher() -> Any:
+    """Return what tells a loop that a child process has ended, from 3.14 on: asyncio's own
+    watcher, which uses a pidfd wherever there is one."""
     if _stock.can_use_pidfd():
         return _stock._PidfdChildWatcher()
     return _stock._ThreadedChildWatcher()
@@ -138,7 +134,7 @@ async def make_transport(
 
     chosen = _chosen_watcher()
     if chosen is None:
-        return await start(loop._watcher)
+        return await start(ChildWatcher(loop))
     with chosen as entered:
         # What the watcher is, and what it gives to `with`, may differ.
         watcher = entered if sys.version_info < (3, 12) else chosen
