@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import time
@@ -57,6 +58,30 @@ def test_the_writes_of_a_turn_leave_at_its_end(run: Run) -> None:
             assert (seen, there(peer)) == ([b"", b"", b"abc"], b"")
             await turns(1)
             assert there(peer) == b"d"
+
+    run(main)
+
+
+def test_a_transport_waits_once_however_often_its_writes_leave(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+
+            def held() -> int:
+                """How often the loop holds the transport."""
+                held = gc.get_referents(asyncio.get_running_loop())
+                return sum(one is transport for one in held)
+
+            before = held()
+            for _ in range(5):
+                transport.write(b"x")
+                assert transport.get_write_buffer_size() == 0
+            assert there(peer) == b"xxxxx"
+            assert held() == before + 1
+            transport.write(b"y")
+            assert there(peer) == b""
+            await turns(1)
+            assert there(peer) == b"y"
+            assert held() == before
 
     run(main)
 

@@ -109,7 +109,11 @@ impl NativeLoop {
         if !self.held.any() {
             self.held.since.set(Instant::now());
         }
-        self.held.transports.borrow_mut().push(transport.clone());
+        let mut transports = self.held.transports.borrow_mut();
+        if transports.last().is_some_and(|last| last.as_obj().is(transport.as_obj())) {
+            return; // Its former writes have left before the end of the turn.
+        }
+        transports.push(transport.clone());
         self.held.count.set(self.held.count.get() + 1);
     }
 }
