@@ -205,10 +205,11 @@ class Report:
                 lines.append(f"- {loop} failed on `{result.row.name}`: {shortened(why)}")
             for loop, remarks in result.remarks().items():
                 lines += [f"- {loop} on `{result.row.name}`: {remark}" for remark in remarks]
-            if disturbed := sum(one.disturbed for one in result.rounds):
+            samples = [sample for one in result.rounds for sample in one.samples.values()]
+            if disturbed := sum(bool(sample.disturbed) for sample in samples):
                 kept = "kept for want of enough others" if result.marked else "left out"
                 lines.append(
-                    f"- `{result.row.name}`: {disturbed} of {len(result.rounds)} rounds disturbed, "
+                    f"- `{result.row.name}`: {disturbed} of {len(samples)} samples disturbed, "
                     + kept
                 )
         return "Remarks:\n\n" + "\n".join(lines) if lines else ""

@@ -1,9 +1,10 @@
 """The interleaved run: for each row, every loop's worker in turn, round after round.
 
-The order changes from round to round. A round in which any loop was disturbed is repeated, up to
-as many extra rounds as were asked for; what could not be measured undisturbed is used and marked.
-A sample that a slow core has spoilt is taken again at once, while there is patience (`pace`).
-A loop that fails on a row is out of that row, with its reason, and the others go on.
+The order changes from round to round. There are more rounds, up to twice as many as were asked for,
+until each loop has enough undisturbed samples. The disturbed ones are left out; where a loop has
+not enough others, all samples of the row are used, and the row is marked. A sample that a slow core
+has spoilt is taken again at once, while there is patience (`pace`). A loop that fails on a row is
+out of that row, with its reason, and the others go on.
 """
 
 from __future__ import annotations
@@ -40,10 +41,6 @@ class Round:
 
     samples: dict[str, Sample]
 
-    @property
-    def disturbed(self) -> bool:
-        return any(sample.disturbed for sample in self.samples.values())
-
 
 def shortened(why: str) -> str:
     """Of a reason with a traceback: how it ended, and the error."""
@@ -63,34 +60,37 @@ class RowResult:
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
     wanted: int = 0
 
-    @property
-    def used_rounds(self) -> list[Round]:
-        """The undisturbed rounds, if there are enough of them; else all."""
-        clean = [one for one in self.rounds if not one.disturbed]
-        return clean if len(clean) >= max(1, (self.wanted + 1) // 2) else self.rounds
+    def taken(self, loop: str) -> list[Sample]:
+        return [one.samples[loop] for one in self.rounds if loop in one.samples]
+
+    def undisturbed(self, loop: str) -> list[Sample]:
+        return [sample for sample in self.taken(loop) if not sample.disturbed]
+
+    def used(self, loop: str) -> list[Sample]:
+        """The undisturbed samples of a loop, if all loops have enough of them; else all."""
+        return self.taken(loop) if self.marked else self.undisturbed(loop)
 
     @property
     def marked(self) -> bool:
-        """Whether disturbed rounds had to be used."""
-        return any(one.disturbed for one in self.used_rounds)
+        """Whether disturbed samples had to be used."""
+        enough = max(1, (self.wanted + 1) // 2)
+        loops = self.identities.keys() - self.failures.keys()
+        return any(len(self.undisturbed(loop)) < enough for loop in loops)
 
     def summary(self, loop: str, figure: str) -> Summary | None:
         """None for a loop that failed on this row, even if only in a late round."""
         if loop in self.failures:
             return None
-        values = [
-            one.samples[loop].figures[figure]
-            for one in self.used_rounds
-            # Not every row of a kind has every figure.
-            if loop in one.samples and figure in one.samples[loop].figures
-        ]
-        return summarize(values) if values else None
+        # Not every row of a kind has every figure.
+        found = [one.figures[figure] for one in self.used(loop) if figure in one.figures]
+        return summarize(found) if found else None
 
     def remarks(self) -> dict[str, list[str]]:
-        found: dict[str, set[str]] = {}
-        for one in self.used_rounds:
-            for loop, sample in one.samples.items():
-                found.setdefault(loop, set()).update(sample.remarks)
+        """By loop, those that any of the used samples has."""
+        found = {
+            loop: {remark for sample in self.used(loop) for remark in sample.remarks}
+            for loop in self.identities
+        }
         return {loop: sorted(remarks) for loop, remarks in found.items() if remarks}
 
     def short_failures(self) -> dict[str, str]:
@@ -198,14 +198,11 @@ def run_row(
         if pace:
             a_round = len(drivers) * (settings.seconds + settings.warm_up)
             pace.patience = PATIENCE * settings.rounds * a_round
-        clean = 0
         for _ in range(2 * settings.rounds):
-            if clean == settings.rounds or not drivers:
+            if all(len(result.undisturbed(loop)) >= settings.rounds for loop in drivers):
                 break
             names = list(drivers)
             order.shuffle(names)
             samples = {name: attempt(name, partial(sample, name)) for name in names}
-            one = Round({name: sample for name, sample in samples.items() if sample})
-            result.rounds.append(one)
-            clean += not one.disturbed
+            result.rounds.append(Round({loop: one for loop, one in samples.items() if one}))
     return result

@@ -40,8 +40,7 @@ def tails(result: RowResult) -> dict[str, float]:
     """By loop, in microseconds; a loop that failed has none."""
     found = {}
     for loop in result.identities.keys() - result.failures.keys():
-        samples = [one.samples[loop] for one in result.used_rounds if loop in one.samples]
-        found[loop] = quiet_quarter([sample.figures[PERCENTILE] for sample in samples])
+        found[loop] = quiet_quarter([one.figures[PERCENTILE] for one in result.used(loop)])
     return found
 
 

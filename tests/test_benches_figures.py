@@ -123,7 +123,9 @@ def run_scripts(
     return run_row(ROWS["sleep0"], entrants, Settings(rounds=rounds), lambda text: None)
 
 
-def test_a_disturbed_round_is_repeated_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disturbed_sample_is_left_out_and_there_is_another_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     result = run_scripts(
         monkeypatch,
         3,
@@ -133,7 +135,24 @@ def test_a_disturbed_round_is_repeated_and_left_out(monkeypatch: pytest.MonkeyPa
     assert len(result.rounds) == 4
     assert not result.marked
     assert result.summary("batuta", "cpu_ns") == Summary(10.0, 0.0, 3)
-    assert result.summary("stock", "cpu_ns") == Summary(100.0, 0.0, 3)
+    assert result.summary("stock", "cpu_ns") == Summary(100.0, 0.0, 4)
+    text = report([result], ["stock", "batuta"])
+    assert "- `sleep0`: 1 of 8 samples disturbed, left out" in text
+
+
+def test_all_samples_of_a_row_are_used_where_a_loop_has_too_few_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = run_scripts(
+        monkeypatch,
+        3,
+        stock=[(100.0, None), (300.0, "pushed off"), (100.0, None)],
+        batuta=[(10.0, None), (20.0, "pushed off")],
+    )
+    assert len(result.rounds) == 6
+    assert result.marked
+    assert result.summary("batuta", "cpu_ns") == Summary(20.0, 0.0, 6)
+    assert [sample.figures["cpu_ns"] for sample in result.used("stock")].count(300.0) == 1
 
 
 def test_a_row_without_undisturbed_rounds_is_shown_and_marked(
@@ -143,7 +162,8 @@ def test_a_row_without_undisturbed_rounds_is_shown_and_marked(
     assert len(result.rounds) == 6
     assert result.marked
     assert "`sleep0` †" in report([result], ["stock"])
-    assert "6 of 6 rounds disturbed, kept for want of enough others" in report([result], ["stock"])
+    text = report([result], ["stock"])
+    assert "6 of 6 samples disturbed, kept for want of enough others" in text
 
 
 def test_the_order_changes_from_round_to_round_and_every_loop_is_in_each(
