@@ -53,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="every combination of size, connections and window"
     )
     parse.add_argument("--seconds", type=float, help="length of the windows under load")
-    parse.add_argument("--rounds", type=_positive, help="undisturbed samples of each loop wanted (default: 5)")
+    parse.add_argument(
+        "--rounds", type=_positive, help="undisturbed samples of each loop wanted (default: 5)"
+    )
     parse.add_argument(
         "--quick",
         action="store_true",
