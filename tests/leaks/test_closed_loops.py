@@ -6,16 +6,15 @@ A program may run many loops one after the other, and look for cycles that it ma
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from loops import LoopFactory
+from leaks.ways import Way
 
 
 async def nothing() -> None:
@@ -98,22 +97,9 @@ PROGRAMS: list[Callable[[], Awaitable[None]]] = [
 ]
 
 
-@pytest.fixture
-def without_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_closed_loop_is_freed_at_once(
-    loop_factory: LoopFactory, program: Callable[[], Awaitable[None]]
-) -> None:
-    loop = loop_factory()
+def test_a_closed_loop_is_freed_at_once(way: Way, program: Callable[[], Awaitable[None]]) -> None:
+    loop = way.new_loop()
     freed = weakref.ref(loop)
     try:
         loop.run_until_complete(program())
@@ -124,8 +110,8 @@ def test_a_closed_loop_is_freed_at_once(
     assert freed() is None
 
 
-def test_a_closed_loop_has_no_selector(loop_factory: LoopFactory) -> None:
-    loop = loop_factory()
+def test_a_closed_loop_has_no_selector(way: Way) -> None:
+    loop = way.new_loop()
     assert loop._selector is not None  # type: ignore[attr-defined]
     loop.close()
     assert loop._selector is None  # type: ignore[attr-defined]
