@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 from benches import runner
 from benches.contestants import CONTESTANTS, Contestant
 from benches.figures import Sample
+from benches.pace import FIRST_LOOKS, Pace
 from benches.peers import Peers
 from benches.rows import ROWS, Row
 from benches.runner import RowResult, run_row
@@ -111,6 +112,7 @@ class Scripted:
 def run_scripts(
     monkeypatch: pytest.MonkeyPatch,
     rounds: int,
+    pace: Pace | None = None,
     **scripts: list[tuple[float, str | None]],
 ) -> RowResult:
     def driver_for(
@@ -120,7 +122,7 @@ def run_scripts(
 
     monkeypatch.setattr(runner, "driver_for", driver_for)
     entrants = {name: (CONTESTANTS[name], Path("unused")) for name in scripts}
-    return run_row(ROWS["sleep0"], entrants, Settings(rounds=rounds), lambda text: None)
+    return run_row(ROWS["sleep0"], entrants, Settings(rounds=rounds), lambda text: None, pace=pace)
 
 
 def test_a_disturbed_sample_is_left_out_and_there_is_another_round(
@@ -164,6 +166,17 @@ def test_a_row_without_undisturbed_rounds_is_shown_and_marked(
     assert "`sleep0` †" in report([result], ["stock"])
     text = report([result], ["stock"])
     assert "6 of 6 samples disturbed, kept for want of enough others" in text
+
+
+def test_a_sample_that_a_slow_core_has_spoilt_is_taken_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = [100.0] * (FIRST_LOOKS + 1) + [150.0] + [100.0] * 4
+    pace = Pace(0, lambda core: looks.pop(0))
+    result = run_scripts(monkeypatch, 2, pace, stock=[(999.0, None), (100.0, None), (101.0, None)])
+    assert [one.samples["stock"].figures["cpu_ns"] for one in result.rounds] == [100.0, 101.0]
+    assert not result.marked
+    assert looks == [], "before and after each sample"
 
 
 def test_the_order_changes_from_round_to_round_and_every_loop_is_in_each(
