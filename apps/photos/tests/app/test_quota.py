@@ -13,9 +13,8 @@ from batuta_photos.stops import Exit, QuotaReached
 from fake_google_photos import Quota
 from world import on_batuta, world
 
-
 UNDER_WAY = RunOptions.most_uploads + 1
-"""At most so many requests may be when the day's quota ends: uploads, and one that creates items."""
+"""The requests that may be under way at a time: uploads, and one that creates items."""
 
 
 def test_quota_stops_with_code_4_and_the_next_day_goes_on(tmp_path: Path) -> None:
