@@ -100,8 +100,9 @@ def test_a_child_that_exits_normally_with_the_copied_loop_is_clean(
     child: Child, is_stock: bool
 ) -> None:
     # In the child's end asyncio closes the copied loop, which takes the wake-up socket out of the
-    # epoll instance that both have: afterwards no thread wakes the loop of the parent.
-    after = 'asyncio.sleep(0.005, "parent")' if is_stock else 'work("parent")'
+    # epoll instance that both have: afterwards the parent's loop sees what threads have to say only
+    # when something else wakes it.
+    woken = "def wake(): loop.call_later(0.01, wake)\nwake()" if is_stock else ""
     done = child(f"""{HEAD}
 loop = new_event_loop()
 loop.call_later(3600, print)
@@ -111,7 +112,8 @@ pid = os.fork()
 if pid == 0:
     sys.exit(0)  # with everything that the interpreter does at its end
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-print(loop.run_until_complete({after}))
+{woken}
+print(loop.run_until_complete(work("parent")))
 loop.close()
 """)
     assert (done.returncode, done.stdout, done.stderr) == (0, "parent\n", "")

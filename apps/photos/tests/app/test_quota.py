@@ -7,30 +7,31 @@ from pathlib import Path
 from typing import Any
 
 from batuta_photos.quota import pacific_day, requests_for
-from batuta_photos.settings import RunOptions
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit, QuotaReached
 from fake_google_photos import Quota
 from world import on_batuta, world
 
-UNDER_WAY = RunOptions.most_uploads + 1
-"""The requests that may be under way at a time: uploads, and one that creates items."""
-
 
 def test_quota_stops_with_code_4_and_the_next_day_goes_on(tmp_path: Path) -> None:
+    most_uploads = 24
+
     async def main() -> None:
         async with world(tmp_path, quota=Quota(requests_per_day=100)) as here:
             paths = here.pictures(150)
             days = 0
             while True:
-                finished = await here.upload_command("--on-quota", "exit")
+                finished = await here.upload_command(
+                    "--on-quota", "exit", "--most-uploads", str(most_uploads)
+                )
                 if finished.code == 0:
                     break
                 assert finished.code == 4, finished.err
                 assert finished.summary["goes_on_at"] > ""
                 assert finished.summary["failed"] == 0
-                # What was under way is refused; nobody knocks on the door after that.
-                assert here.fake.requests.total <= (100 + UNDER_WAY) * (days + 1)
+                # What was under way is refused (uploads, and one request that creates items);
+                # nobody knocks on the door after that.
+                assert here.fake.requests.total <= (100 + most_uploads + 1) * (days + 1)
                 days += 1
                 assert days < 5
                 here.fake.advance_to_next_day()
