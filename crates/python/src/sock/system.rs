@@ -13,16 +13,13 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::audit::audit;
 use crate::ffi::buffer::{Buffer, bytes_filled};
 use crate::ffi::{Obj, Py, PyResult};
-use crate::transport::MAX_READ;
+use crate::transport::{LARGE_READ, MAX_READ};
 
 use super::lookups::Sockets;
 use super::ops::{Native, Operation, Sending};
 
 /// Up to this size, data is received into a `bytes` of the asked size, in bytes.
 const SMALL_READ: usize = 4 * 1024;
-
-/// From this size on a read is large.
-const LARGE_READ: usize = 64 * 1024;
 
 /// The value of an int that can be a size.
 fn size_of_int(object: &Obj) -> Option<usize> {

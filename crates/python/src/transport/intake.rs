@@ -34,8 +34,8 @@ use super::endpoint::{Phase, Transport};
 /// At most this much is read at once, in bytes.
 pub const MAX_READ: usize = 256 * 1024;
 
-/// From this size on a read is large.
-pub const LARGE_READ: usize = 64 * 1024;
+/// From this size on a read is large, in bytes: to ask for the size costs less than to copy so much.
+pub const LARGE_READ: usize = 32 * 1024;
 
 /// Whether data may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ mod tls;
 mod write_buffer;
 
 pub use datagram::DatagramTransport;
-pub use intake::MAX_READ;
+pub use intake::{LARGE_READ, MAX_READ};
 pub use pipe::{ReadPipeTransport, WritePipeTransport};
 #[cfg(Py_3_13)]
 pub use server::load as load_servers;
