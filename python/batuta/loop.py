@@ -28,6 +28,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
 from batuta import _batuta, processes, tls
+from batuta.ready_view import ReadyView
 from batuta.selector_view import SelectorView
 
 if sys.version_info < (3, 14):
@@ -135,6 +136,19 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*former_hooks)
+
+    @property
+    def _ready(self) -> ReadyView:
+        return ReadyView(self)
+
+    @_ready.setter
+    def _ready(self, queue: Any) -> None:
+        # `BaseEventLoop.__init__` gives each loop an empty one.
+        if queue:
+            raise AttributeError("the queue of a native loop cannot be replaced")
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        """Nothing is left to do: `_selector.select()` queues what the events call for."""
 
     def _set_coroutine_origin_tracking(self, enabled: bool) -> None:
         asyncio.BaseEventLoop._set_coroutine_origin_tracking(self, enabled)  # type: ignore[attr-defined]

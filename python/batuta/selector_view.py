@@ -1,8 +1,9 @@
 """What watches which descriptor, in the words of the `selectors` module.
 
 Role: the loop's ``_selector``, for programs and debuggers that look into
-asyncio's own loop. It can be read (``get_key``, ``get_map``) and not changed:
-descriptors are registered with ``add_reader()`` and ``add_writer()``.
+asyncio's own loop, and for programs that make its turns themselves (``select``).
+It can be read (``get_key``, ``get_map``) and not changed: descriptors are
+registered with ``add_reader()`` and ``add_writer()``.
 
 Holds nothing but its loop; any thread that may look at the loop may use it.
 """
@@ -50,3 +51,15 @@ class SelectorView(Mapping[Any, selectors.SelectorKey]):
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
         """Return the mapping itself."""
         return self
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Begin a turn: wait until something happens, and have the loop queue what that calls for.
+
+        Args:
+            timeout: At most so many seconds; None waits until something happens.
+
+        Returns:
+            Nothing for ``_process_events()`` to do.
+        """
+        self._loop._select(timeout)
+        return []

@@ -1,4 +1,4 @@
-"""Libraries that start, cancel and look into tasks, each as a program of its own.
+"""Libraries that start, cancel, nest and look into tasks, each as a program of its own.
 
 Each runs three times: on stock asyncio, by `batuta --no-accelerate`, and by `batuta`. The programs
 check what the library does; the tests here, what kind the tasks were that took part.
@@ -24,8 +24,8 @@ WAYS = {
 Kinds = dict[str, list[str]]
 
 
-def execute(way: str, *words: str | Path, **extra: str) -> str:
-    """Run a program; it must exit with 0 and print nothing to stderr. Return its last line."""
+def execute(way: str, *words: str | Path, **extra: str) -> list[str]:
+    """Run a program; it must exit with 0 and print nothing to stderr. Return its lines."""
     done = subprocess.run(
         [*WAYS[way], *words],
         env={**os.environ, **extra},
@@ -36,11 +36,11 @@ def execute(way: str, *words: str | Path, **extra: str) -> str:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}\n{done.stderr}"
-    return done.stdout.splitlines()[-1]
+    return done.stdout.splitlines()
 
 
-def kinds(last_line: str) -> Kinds:
-    found: Kinds = json.loads(last_line)
+def kinds(lines: list[str]) -> Kinds:
+    found: Kinds = json.loads(lines[-1])
     return found
 
 
@@ -107,11 +107,25 @@ def test_distributed(way: str) -> None:
     assert found == all_of(expected(way), "main", "cluster", "worker")
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param(name.replace("-", "_"), marks=pytest.mark.needs(name))
+        for name in ("nest-asyncio", "nest-asyncio2")
+    ],
+)
+def test_nested_runs(way: str, module: str) -> None:
+    program = PROGRAMS / "nested_runs.py"
+    lines = execute(way, program, module)
+    assert lines[:-1] == execute("stock", program, module)[:-1]
+    assert kinds(lines) == all_of(expected(way), "before")
+
+
 @pytest.mark.needs("pytest-asyncio")
 @pytest.mark.parametrize("factory", ["", "batuta:new_event_loop"])
 def test_pytest_asyncio(way: str, factory: str) -> None:
     suite = PROGRAMS / "asyncio_suite"
-    last = execute(way, "-m", "pytest", "-q", "-c", suite / "pytest.ini", suite,
-                   SUITE_LOOP_FACTORY=factory)  # fmt: skip
+    lines = execute(way, "-m", "pytest", "-q", "-c", suite / "pytest.ini", suite,
+                    SUITE_LOOP_FACTORY=factory)  # fmt: skip
     kind = expected("batuta" if way == "stock" and factory else way)
-    assert kinds(last) == all_of(kind, "fixture", "test", "background")
+    assert kinds(lines) == all_of(kind, "fixture", "test", "background")

@@ -29,6 +29,11 @@ impl<T> ReadyQueue<T> {
         self.entries.push_back(entry);
     }
 
+    /// Puts an entry before all others.
+    pub fn push_front(&mut self, entry: T) {
+        self.entries.push_front(entry);
+    }
+
     /// Takes the oldest entry.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {

@@ -36,6 +36,27 @@ impl<T> Timers<T> {
         self.relax();
     }
 
+    /// Takes those timers that are due at `now` and `wanted`; the others stay, in their order.
+    pub fn take_due_if(
+        &mut self,
+        now: Instant,
+        mut wanted: impl FnMut(&T) -> bool,
+        mut take: impl FnMut(T),
+    ) {
+        let mut others = Vec::new();
+        while let Some(Reverse(node)) = self.heap.peek().filter(|top| top.0.when <= now) {
+            let Node { slot, seq, .. } = *node;
+            let is_wanted = self.value(slot, seq).map(&mut wanted);
+            let node = self.heap.pop();
+            match is_wanted {
+                Some(true) => self.vacate(slot, seq).into_iter().for_each(&mut take),
+                Some(false) => others.extend(node),
+                None => {}
+            }
+        }
+        self.heap.extend(others);
+    }
+
     /// Takes the next timer that is due at `now`.
     fn pop_due(&mut self, now: Instant) -> Option<T> {
         while let Some(Reverse(node)) = self.heap.peek() {
@@ -161,6 +182,20 @@ mod tests {
             drain(&mut timers, 50),
             in_order(&times, |index, time| index % 3 != 0 && time > 40)
         );
+    }
+
+    #[test]
+    fn those_that_are_not_wanted_keep_their_place_and_their_key() {
+        let mut timers = Timers::default();
+        let keys: Vec<_> = (0..20).map(|n| timers.insert(Instant(n as u64 / 4), n)).collect();
+        timers.cancel(keys[3]);
+        let mut taken = Vec::new();
+        timers.take_due_if(Instant(3), |n| n % 2 == 1, |n| taken.push(n));
+        assert_eq!(taken, [1, 5, 7, 9, 11, 13, 15]);
+        assert_eq!(timers.cancel(keys[6]), Some(6));
+        assert_eq!(timers.cancel(keys[5]), None);
+        assert_eq!(drain(&mut timers, 4), [0, 2, 4, 8, 10, 12, 14, 16, 17, 18, 19]);
+        assert!(timers.is_empty());
     }
 
     #[test]

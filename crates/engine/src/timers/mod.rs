@@ -132,8 +132,13 @@ impl<T> Timers<T> {
         std::mem::replace(self, Self { next_seq, ..Self::default() })
     }
 
+    /// What waits in a slot, if it is the timer of that number.
+    fn value(&self, slot: u32, seq: u64) -> Option<&T> {
+        self.slots.get(slot as usize).filter(|slot| slot.seq == seq)?.value.as_ref()
+    }
+
     fn is_live(&self, slot: u32, seq: u64) -> bool {
-        self.slots.get(slot as usize).is_some_and(|slot| slot.seq == seq && slot.value.is_some())
+        self.value(slot, seq).is_some()
     }
 
     #[inline]

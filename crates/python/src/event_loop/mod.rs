@@ -13,6 +13,7 @@
 //! Thread: the thread that runs the loop, under the interpreter's lock; other
 //! threads enter through `call_soon_threadsafe` only, and hold the lock, too.
 
+mod by_hand;
 mod c_task;
 mod clock;
 mod entry;
@@ -49,6 +50,7 @@ use crate::transport::{
     accept_ready,
 };
 
+pub use by_hand::Chore;
 use entry::Entry;
 use fds::Watcher;
 pub use fds::{Owner, Side};
@@ -363,11 +365,11 @@ impl NativeType for NativeLoop {
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);
-        crate::sock::methods(fds::methods(schedule::methods(methods)))
+        crate::sock::methods(fds::methods(by_hand::methods(schedule::methods(methods))))
     }
 
     fn properties() -> Properties<Self> {
-        schedule::properties(Properties::new())
+        by_hand::properties(Properties::new())
             .flag(c"_debug", |this: &Py<Self>| &this.debug)
             .flag(c"_closed", |this: &Py<Self>| &this.closed)
             .flag(c"_stopping", |this: &Py<Self>| &this.stopping)

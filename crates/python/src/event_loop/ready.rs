@@ -32,14 +32,6 @@ impl Due {
             Self::Alarm(_) => {}
         }
     }
-
-    /// The handle to show for it, if it has one.
-    pub fn handle(&self) -> Option<Obj> {
-        match self {
-            Self::Handle(timer) => Some(timer.as_obj().clone()),
-            Self::Alarm(_) => None,
-        }
-    }
 }
 
 /// A step or wake-up of one of the interpreter's own C tasks: run without a handle.
@@ -77,6 +69,16 @@ pub enum Ready {
     Foreign(Obj),
     /// A transport's descriptor is ready.
     Io(IoEvent),
+}
+
+impl From<Due> for Ready {
+    #[inline]
+    fn from(due: Due) -> Self {
+        match due {
+            Due::Handle(timer) => Self::Timer(timer),
+            Due::Alarm(alarm) => Self::Alarm(alarm),
+        }
+    }
 }
 
 impl Ready {

@@ -14,7 +14,7 @@ use crate::task::{Task, settle, settle_unless_needed};
 use super::entry::Entry;
 use super::ready::TaskStep;
 use super::running::Running;
-use super::{Due, Io, NativeLoop, Owner, Ready, Side, Watcher};
+use super::{Io, NativeLoop, Owner, Ready, Side, Watcher};
 
 /// What so many entries need may still be in the caches since they were added.
 const IN_CACHE: usize = 1024;
@@ -128,20 +128,25 @@ impl Py<NativeLoop> {
     fn poll_and_look_at_timers(&self, idle: bool) -> PyResult<()> {
         let mut now = Instant::now();
         if idle || !self.budget.borrow_mut().may_skip(now, self.most_turns()) {
-            let timeout = if idle && !self.stopping.get() {
-                let next = self.timers.borrow_mut().next_due();
-                match next.filter(|due| *due != Instant::FAR) {
-                    Some(due) => Some(due.nanos_since(NativeLoop::time_of_timers(self, now)?)),
-                    None => None,
-                }
-            } else {
-                Some(0)
-            };
+            let timeout =
+                if idle && !self.stopping.get() { self.time_to_next_timer(now)? } else { Some(0) };
             let found = self.poll(timeout)?;
             now = Instant::now();
             self.budget.borrow_mut().polled(now, found);
         }
         self.queue_due_timers(now)
+    }
+
+    /// In nanoseconds; nothing if no timer waits.
+    #[inline]
+    pub(super) fn time_to_next_timer(&self, now: Instant) -> PyResult<Option<u64>> {
+        let next = self.timers.borrow_mut().next_due();
+        match next.filter(|due| *due != Instant::FAR) {
+            Some(due) => {
+                NativeLoop::time_of_timers(self, now).map(|now| Some(due.nanos_since(now)))
+            }
+            None => Ok(None),
+        }
     }
 
     #[inline]
@@ -151,19 +156,14 @@ impl Py<NativeLoop> {
         }
         let now = NativeLoop::due_by(self, now)?;
         let mut ready = self.ready.borrow_mut();
-        self.timers.borrow_mut().take_due(now, |due| {
-            ready.push(Entry::from(match due {
-                Due::Handle(timer) => Ready::Timer(timer),
-                Due::Alarm(alarm) => Ready::Alarm(alarm),
-            }));
-        });
+        self.timers.borrow_mut().take_due(now, |due| ready.push(Entry::from(Ready::from(due))));
         Ok(())
     }
 
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
     /// the wait cannot block. Then runs the handlers of signals. Says how many events
     /// there were.
-    fn poll(&self, timeout: Option<u64>) -> PyResult<usize> {
+    pub(super) fn poll(&self, timeout: Option<u64>) -> PyResult<usize> {
         settle(self)?;
         let io = self.io()?;
         let mut events = self.events.take();
@@ -279,7 +279,7 @@ impl Py<NativeLoop> {
 
     /// Runs one entry that is not a step of a native task.
     #[inline]
-    fn dispatch_other(&self, entry: Ready) -> PyResult<()> {
+    pub(super) fn dispatch_other(&self, entry: Ready) -> PyResult<()> {
         match entry {
             Ready::TaskStep(step) => {
                 let TaskStep { callable, future, context } = *step;

@@ -6,10 +6,10 @@ use batuta_engine::timers::TimerKey;
 
 use crate::asyncio::{Asyncio, names};
 use crate::combine::Alarm;
-use crate::ffi::method::{Methods, Properties};
+use crate::ffi::method::Methods;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::future::Future;
-use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled, parse};
+use crate::handle::{Core, Handle, TimerHandle, parse};
 use crate::task::{Task, TaskArgs};
 
 use super::c_task::is_task_step;
@@ -253,17 +253,6 @@ impl NativeLoop {
     fn create_task_as_stock(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
         args.forward(&Asyncio::get().base_event_loop.attr(c"create_task")?, this.as_obj())
     }
-
-    /// Queues a handle that was made elsewhere, unless it is cancelled.
-    fn add_callback(this: &Py<Self>, handle: &Obj) -> PyResult<()> {
-        if !foreign_is_cancelled(handle)? {
-            this.push(match Py::<Handle>::from_exact(handle) {
-                Some(native) => Ready::Handle(native.clone().into()),
-                None => Ready::Foreign(handle.clone()),
-            });
-        }
-        Ok(())
-    }
 }
 
 pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
@@ -303,54 +292,8 @@ pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
             c"Schedule a coroutine and return its task. See loop.create_task() in asyncio.",
             NativeLoop::create_task,
         )
-        .one(c"_add_callback", c"Queue a handle.", NativeLoop::add_callback)
-        .one(
-            c"_add_callback_signalsafe",
-            c"Queue a handle and wake.",
-            |this: &Py<NativeLoop>, h: &Obj| {
-                NativeLoop::add_callback(this, h)?;
-                this.wake();
-                Ok(())
-            },
-        )
         .noargs(c"_write_to_self", c"Wake the loop.", |this: &Py<NativeLoop>| {
             this.wake();
             Ok(())
         })
-}
-
-pub(super) fn properties(
-    properties: crate::ffi::method::Properties<NativeLoop>,
-) -> Properties<NativeLoop> {
-    properties
-        .get_set(
-            c"_ready",
-            |this: &Py<NativeLoop>| {
-                let handles: Vec<Obj> = this
-                    .ready
-                    .borrow()
-                    .iter()
-                    .filter_map(|entry| entry.look_at(Ready::handle))
-                    .collect();
-                Obj::list(&handles)
-            },
-            starts_empty,
-        )
-        .get_set(
-            c"_scheduled",
-            |this: &Py<NativeLoop>| {
-                let timers: Vec<Obj> =
-                    this.timers.borrow().iter().filter_map(Due::handle).collect();
-                Obj::list(&timers)
-            },
-            starts_empty,
-        )
-}
-
-/// `BaseEventLoop.__init__` gives each loop empty queues; ours are native.
-fn starts_empty(_: &Py<NativeLoop>, value: &Obj) -> PyResult<()> {
-    if value.is_true()? {
-        return Err(Raised::attribute_error("the queues of a native loop cannot be replaced"));
-    }
-    Ok(())
 }

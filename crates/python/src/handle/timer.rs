@@ -35,13 +35,7 @@ impl HasCore for TimerHandle {
     }
 
     fn cancel(this: &Py<Self>) -> PyResult<()> {
-        if let Some(key) = this.key.take() {
-            let event_loop = this.core.event_loop.get_or_none();
-            if let Some(event_loop) = Py::<NativeLoop>::from_instance(&event_loop) {
-                let removed = event_loop.timers.borrow_mut().cancel(key);
-                drop(removed);
-            }
-        }
+        this.wait_no_longer();
         this.core.cancel(this.as_obj())
     }
 }
@@ -62,6 +56,23 @@ impl TimerHandle {
         let key = event_loop.timers.borrow_mut().insert(due, Due::Handle(timer));
         result.key.set(Some(key));
         Ok(result)
+    }
+
+    /// Leaves the loop's timers, if it is among them.
+    #[inline]
+    pub fn wait_no_longer(&self) {
+        if let Some(key) = self.key.take() {
+            let event_loop = self.core.event_loop.get_or_none();
+            if let Some(event_loop) = Py::<NativeLoop>::from_instance(&event_loop) {
+                let removed = event_loop.timers.borrow_mut().cancel(key);
+                drop(removed);
+            }
+        }
+    }
+
+    /// The loop time at which it is due, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.when
     }
 
     fn is_scheduled(&self) -> bool {
