@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import selectors
 import signal
 import stat
 import sys
@@ -147,8 +148,14 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         if queue:
             raise AttributeError("the queue of a native loop cannot be replaced")
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """Nothing is left to do: `_selector.select()` queues what the events call for."""
+    def _process_events(self, event_list: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """Queue the handles of events. Those of our own `_selector.select()` are queued already."""
+        for key, mask in event_list:
+            reader, writer = key.data
+            if mask & selectors.EVENT_READ and reader is not None:
+                self._add_callback(reader)
+            if mask & selectors.EVENT_WRITE and writer is not None:
+                self._add_callback(writer)
 
     def _set_coroutine_origin_tracking(self, enabled: bool) -> None:
         asyncio.BaseEventLoop._set_coroutine_origin_tracking(self, enabled)  # type: ignore[attr-defined]

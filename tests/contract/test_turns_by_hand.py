@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import contextvars
 import heapq
+import selectors
 import socket
 import threading
 import time
@@ -325,3 +326,87 @@ def test_a_handle_of_a_step_runs_in_the_context_of_its_task(loop: Any) -> None:
             handle._run()
             assert who.get() == "nobody"
     assert log == ["nobody", "the task", "the task"]
+
+
+def test_select_can_be_replaced(loop: Any) -> None:
+    """By a function that makes time pass as quickly as it likes."""
+    now = [1000.0]
+    asked: list[float | None] = []
+    select = loop._selector.select
+
+    def hurry(timeout: float | None = None) -> Any:
+        asked.append(timeout)
+        events = select(0)
+        if not events and timeout:
+            now[0] += timeout
+        return events
+
+    async def main() -> float:
+        begin = loop.time()
+        near, far = socket.socketpair()
+        with near, far:
+            far.setblocking(False)
+            received = asyncio.create_task(loop.sock_recv(far, 10))
+            await asyncio.sleep(0)
+            near.send(b"x")
+            assert await received == b"x"
+        assert loop.time() == begin
+        await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(1800))
+        try:
+            async with asyncio.timeout(60):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            now[0] += 0.5
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return float(loop.time() - begin)
+
+    loop.time = lambda: now[0]
+    loop._selector.select = hurry
+    begin = time.monotonic()
+    assert loop.run_until_complete(main()) == 3660.5
+    assert time.monotonic() - begin < SECONDS
+    assert 1800 in asked
+    assert 60 in asked
+    assert len(asked) > 100, "each turn asks"
+    del loop._selector.select, loop.time
+    count = len(asked)
+    loop.run_until_complete(asyncio.sleep(0.001))
+    assert len(asked) == count
+
+
+def test_select_can_be_replaced_in_a_running_loop(loop: Any) -> None:
+    asked: list[float | None] = []
+    select = loop._selector.select
+
+    async def main() -> None:
+        await asyncio.sleep(0)
+        loop._selector.select = lambda timeout=None: asked.append(timeout) or select(timeout)
+        await asyncio.sleep(0.02)
+        del loop._selector.select
+
+    loop.run_until_complete(main())
+    sleeps = [timeout for timeout in asked if timeout is not None and 0 < timeout <= 0.02]
+    assert sleeps
+    count = len(asked)
+    loop.run_until_complete(asyncio.sleep(0))
+    assert len(asked) == count
+
+
+def test_events_that_select_makes_up_reach_their_handles(loop: Any) -> None:
+    log: list[str] = []
+    near, far = socket.socketpair()
+    with near, far:
+        loop.add_reader(far, log.append, "read")
+        loop.add_writer(far, log.append, "write")
+        key = loop._selector.get_key(far)
+        loop._process_events([(key, selectors.EVENT_WRITE | selectors.EVENT_READ)])
+        assert len(loop._ready) == 2
+        loop.remove_reader(far)
+        loop.remove_writer(far)
+        loop._ready.clear()
+        loop.add_writer(far, log.append, "writable")
+        loop._process_events([(loop._selector.get_key(far), selectors.EVENT_WRITE)])
+        loop._ready.popleft()._run()
+        loop.remove_writer(far)
+    assert log == ["writable"]

@@ -4,7 +4,9 @@
 //! `_run_once()` of their own, written for the inside of asyncio's loop. They ask `_selector` what
 //! is ready and give the answer to `_process_events()`, move the timers that are due from
 //! `_scheduled` to `_ready`, take handles from there and call their `_run()`. What that takes is
-//! here; `batuta.selector_view` and `batuta.ready_view` give it asyncio's names.
+//! here; `batuta.selector_view` and `batuta.ready_view` give it asyncio's names. Others (`looptime`)
+//! put a function of their own in the place of `_selector.select()`, by which the loop's own turns
+//! go then.
 //!
 //! What native code has queued without a handle gets one when somebody looks at the queue: it
 //! stays in its place and does the same. Alarms, which no handle stands for, are looked after by
@@ -23,7 +25,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 #[cfg(Py_3_14)]
 use crate::handle::ThreadSafeHandle;
 use crate::handle::{Core, Handle, TimerHandle, foreign_is_cancelled};
-use crate::task::{Task, TaskStep as NativeStep};
+use crate::task::{Task, TaskStep as NativeStep, settle};
 
 use super::entry::Entry;
 use super::ready::TaskStep;
@@ -128,6 +130,21 @@ fn with_handle(this: &Py<NativeLoop>, entry: Ready) -> PyResult<Ready> {
     this.make_handle(Handle(core)).map(Ready::Handle)
 }
 
+impl Py<NativeLoop> {
+    /// Has the program's own `_selector.select()` wait, at most `timeout` nanoseconds.
+    #[cold]
+    pub(super) fn select_by_program(&self, timeout: Option<u64>) -> PyResult<()> {
+        let timeout = match timeout {
+            Some(nanos) => Obj::float(Instant(nanos).as_secs_f64())?,
+            None => Obj::none(),
+        };
+        settle(self)?;
+        let selector = self.as_obj().attr(c"_selector")?;
+        let events = selector.attr(c"select")?.call1(&timeout)?;
+        self.as_obj().attr(c"_process_events")?.call1(&events).map(drop)
+    }
+}
+
 impl NativeLoop {
     /// Queues a handle, before all others or behind them; a timer waits no longer for its time.
     fn queue_handle(this: &Py<Self>, handle: &Obj, first: bool) -> PyResult<()> {
@@ -141,9 +158,9 @@ impl NativeLoop {
         };
         let mut ready = this.ready.borrow_mut();
         if first {
-            ready.push_front(Entry::from(entry))
+            ready.push_front(Entry::from(entry));
         } else {
-            ready.push(Entry::from(entry))
+            ready.push(Entry::from(entry));
         }
         Ok(())
     }
@@ -212,8 +229,8 @@ impl NativeLoop {
 
     /// `_selector.select(timeout)`: begins a turn. Waits until something happens, at most
     /// `timeout` seconds, and queues what that calls for, alarms that are due included; timers
-    /// with handles are the caller's, who finds them in `_scheduled`.
-    fn select(this: &Py<Self>, timeout: &Obj) -> PyResult<()> {
+    /// with handles are the caller's, who finds them in `_scheduled`. Says how much has happened.
+    fn select(this: &Py<Self>, timeout: &Obj) -> PyResult<Obj> {
         let asked = match timeout.non_none() {
             // A thread may have queued something since the caller has looked.
             Some(_) | None if !this.ready.borrow().is_empty() => Some(0),
@@ -226,17 +243,16 @@ impl NativeLoop {
         }
         let due = this.time_to_next_timer(Instant::now())?;
         let wait = asked.into_iter().chain(due).min();
-        let found = this.poll(wait)?;
-        let now = Instant::now();
-        this.budget.borrow_mut().polled(now, found);
-        let due_by = Self::due_by(this, now)?;
+        let found = this.poll_counted(wait)?;
+        let due_by = Self::due_by(this, Instant::now())?;
         let mut ready = this.ready.borrow_mut();
         this.timers.borrow_mut().take_due_if(
             due_by,
             |due| matches!(due, Due::Alarm(_)),
             |due| ready.push(Entry::from(Ready::from(due))),
         );
-        Ok(())
+        drop(ready);
+        Obj::size(found)
     }
 
     /// The timers' handles, soonest first, which is a heap as `heapq` has it.

@@ -98,6 +98,9 @@ pub struct NativeLoop {
     events: Cell<EventBuffer>,
     read_buffer: Cell<Vec<u8>>,
     budget: RefCell<PollBudget>,
+    /// Whether a program has put something in the place of `_selector.select`, which is then what
+    /// every turn asks.
+    selects_by_program: Cell<bool>,
     /// Whether the loop's thread waits (or is about to) without the lock.
     polling: Cell<bool>,
     /// The signal pipe has something.
@@ -148,6 +151,7 @@ impl NativeLoop {
             events: Cell::default(),
             read_buffer: Cell::default(),
             budget: RefCell::default(),
+            selects_by_program: Cell::new(false),
             polling: Cell::new(false),
             signalled: Cell::new(false),
             stopping: Cell::new(false),
@@ -373,6 +377,7 @@ impl NativeType for NativeLoop {
             .flag(c"_debug", |this: &Py<Self>| &this.debug)
             .flag(c"_closed", |this: &Py<Self>| &this.closed)
             .flag(c"_stopping", |this: &Py<Self>| &this.stopping)
+            .flag(c"_selects_by_program", |this: &Py<Self>| &this.selects_by_program)
             .slot(c"_thread_id", |this: &Py<Self>| &this.thread_id)
             .get_set(
                 c"slow_callback_duration",

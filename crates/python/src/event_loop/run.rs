@@ -127,14 +127,26 @@ impl Py<NativeLoop> {
     /// Polls unless the turn may do without, and queues the timers that are due.
     fn poll_and_look_at_timers(&self, idle: bool) -> PyResult<()> {
         let mut now = Instant::now();
-        if idle || !self.budget.borrow_mut().may_skip(now, self.most_turns()) {
-            let timeout =
-                if idle && !self.stopping.get() { self.time_to_next_timer(now)? } else { Some(0) };
-            let found = self.poll(timeout)?;
+        let by_program = self.selects_by_program.get();
+        if idle || by_program || !self.budget.borrow_mut().may_skip(now, self.most_turns()) {
+            let sleeps = idle && !self.stopping.get();
+            let timeout = if sleeps { self.time_to_next_timer(now)? } else { Some(0) };
+            if by_program {
+                self.select_by_program(timeout)?;
+            } else {
+                self.poll_counted(timeout)?;
+            }
             now = Instant::now();
-            self.budget.borrow_mut().polled(now, found);
         }
         self.queue_due_timers(now)
+    }
+
+    /// Polls, and notes that in the budget.
+    #[inline]
+    pub(super) fn poll_counted(&self, timeout: Option<u64>) -> PyResult<usize> {
+        let found = self.poll(timeout)?;
+        self.budget.borrow_mut().polled(Instant::now(), found);
+        Ok(found)
     }
 
     /// In nanoseconds; nothing if no timer waits.
@@ -163,7 +175,7 @@ impl Py<NativeLoop> {
     /// Waits for events, at most `timeout` nanoseconds; gives the lock up unless
     /// the wait cannot block. Then runs the handlers of signals. Says how many events
     /// there were.
-    pub(super) fn poll(&self, timeout: Option<u64>) -> PyResult<usize> {
+    fn poll(&self, timeout: Option<u64>) -> PyResult<usize> {
         settle(self)?;
         let io = self.io()?;
         let mut events = self.events.take();
