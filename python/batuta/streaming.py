@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from batuta import _batuta
+from batuta.fields import fields
 
 __all__ = [
     "StreamReader",
@@ -31,9 +32,18 @@ _Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 class StreamReader(_batuta.NativeStreamReader, asyncio.StreamReader):
     """What a connection receives, for coroutines to read. See `asyncio.StreamReader`."""
 
+    __dict__ = fields(
+        asyncio.StreamReader,
+        "_limit", "_loop", "_buffer", "_eof", "_waiter", "_exception", "_transport", "_paused",
+    )  # fmt: skip
+
 
 class StreamWriter(_batuta.NativeStreamWriter, asyncio.StreamWriter):
     """The sending end of a connection. See `asyncio.StreamWriter`."""
+
+    __dict__ = fields(
+        asyncio.StreamWriter, "_transport", "_protocol", "_reader", "_loop", "_complete_fut"
+    )
 
     @property
     def _complete_fut(self) -> asyncio.Future[None]:
@@ -45,6 +55,13 @@ class StreamWriter(_batuta.NativeStreamWriter, asyncio.StreamWriter):
 
 class StreamReaderProtocol(_batuta.NativeStreamReaderProtocol, asyncio.StreamReaderProtocol):
     """What stands between a connection and its reader. See `asyncio.StreamReaderProtocol`."""
+
+    __dict__ = fields(
+        asyncio.StreamReaderProtocol,
+        "_loop", "_paused", "_drain_waiters", "_connection_lost", "_stream_reader_wr",
+        "_source_traceback", "_strong_reader", "_reject_connection", "_stream_writer", "_task",
+        "_transport", "_client_connected_cb", "_over_ssl", "_closed",
+    )  # fmt: skip
 
 
 _batuta._set_writer_class(StreamWriter)
