@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import heapq
 import selectors
 import socket
@@ -213,6 +214,34 @@ def test_all_that_waits_is_counted_and_has_a_handle(loop: Any) -> None:
     assert log == ["task", "callback", "other task"]
 
 
+def test_what_comes_while_somebody_looks_stays_behind(loop: Any) -> None:
+    """Up to 3.11 a look may run the collector, and that finalizers which call the loop."""
+    log: list[str] = []
+
+    async def main(number: int) -> None:
+        log.append(f"task {number}")
+
+    def collecting(phase: str, _: dict[str, int]) -> None:
+        if phase == "start" and len(late) < 30:
+            late.append(loop.call_soon(log.append, "late"))
+
+    late: list[asyncio.Handle] = []
+    with running(loop):
+        tasks = [loop.create_task(main(number)) for number in range(50)]
+    former = gc.get_threshold()
+    gc.callbacks.append(collecting)
+    gc.set_threshold(1)
+    try:
+        first = loop._ready[0]
+    finally:
+        gc.set_threshold(*former)
+        gc.callbacks.remove(collecting)
+    assert first is loop._ready[0]
+    loop.run_until_complete(asyncio.wait_for(tasks[-1], SECONDS))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert log == [*(f"task {number}" for number in range(50)), *(["late"] * len(late))]
+
+
 def test_handles_can_be_taken_out_and_put_back(loop: Any) -> None:
     log: list[str] = []
     ready = loop._ready
@@ -354,6 +383,7 @@ def test_select_can_be_replaced(loop: Any) -> None:
             assert await received == b"x"
         assert loop.time() == begin
         await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(1800))
+        await asyncio.sleep(100_000)
         try:
             async with asyncio.timeout(60):
                 await asyncio.Event().wait()
@@ -366,9 +396,10 @@ def test_select_can_be_replaced(loop: Any) -> None:
     loop.time = lambda: now[0]
     loop._selector.select = hurry
     begin = time.monotonic()
-    assert loop.run_until_complete(main()) == 3660.5
+    assert loop.run_until_complete(main()) == 103_660.5
     assert time.monotonic() - begin < SECONDS
     assert 1800 in asked
+    assert max(filter(None, asked)) == 86_400, "a day at most"
     assert 60 in asked
     assert len(asked) > 100, "each turn asks"
     del loop._selector.select, loop.time

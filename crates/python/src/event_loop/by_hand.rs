@@ -31,6 +31,9 @@ use super::entry::Entry;
 use super::ready::TaskStep;
 use super::{Due, NativeLoop, Owner, Ready};
 
+/// asyncio asks `select()` to wait no longer than a day (`MAXIMUM_SELECT_TIMEOUT`).
+const MOST_NANOS: u64 = 24 * 3600 * 1_000_000_000;
+
 /// An entry that has no Python object to call: an alarm, or a transport's event.
 pub struct Chore {
     event_loop: Py<NativeLoop>,
@@ -135,7 +138,7 @@ impl Py<NativeLoop> {
     #[cold]
     pub(super) fn select_by_program(&self, timeout: Option<u64>) -> PyResult<()> {
         let timeout = match timeout {
-            Some(nanos) => Obj::float(Instant(nanos).as_secs_f64())?,
+            Some(nanos) => Obj::float(Instant(nanos.min(MOST_NANOS)).as_secs_f64())?,
             None => Obj::none(),
         };
         settle(self)?;
@@ -231,20 +234,22 @@ impl NativeLoop {
     /// `timeout` seconds, and queues what that calls for, alarms that are due included; timers
     /// with handles are the caller's, who finds them in `_scheduled`. Says how much has happened.
     fn select(this: &Py<Self>, timeout: &Obj) -> PyResult<Obj> {
-        let asked = match timeout.non_none() {
-            // A thread may have queued something since the caller has looked.
-            Some(_) | None if !this.ready.borrow().is_empty() => Some(0),
+        let mut asked = match timeout.non_none() {
             Some(seconds) => Some(Instant::at_or_after(seconds.to_f64()?.max(0.0)).0),
             None => None,
         };
+        if !this.ready.borrow().is_empty() {
+            // A thread may have queued something since the caller has looked.
+            asked = Some(0);
+        }
         this.turn.set(this.turn.get().wrapping_add(1));
         if this.held.any() {
             this.send_held(Ok(()))?;
         }
         let due = this.time_to_next_timer(Instant::now())?;
         let wait = asked.into_iter().chain(due).min();
-        let found = this.poll_counted(wait)?;
-        let due_by = Self::due_by(this, Instant::now())?;
+        let (found, now) = this.poll_counted(wait)?;
+        let due_by = Self::due_by(this, now)?;
         let mut ready = this.ready.borrow_mut();
         this.timers.borrow_mut().take_due_if(
             due_by,

@@ -133,20 +133,21 @@ impl Py<NativeLoop> {
             let timeout = if sleeps { self.time_to_next_timer(now)? } else { Some(0) };
             if by_program {
                 self.select_by_program(timeout)?;
+                now = Instant::now();
             } else {
-                self.poll_counted(timeout)?;
+                (_, now) = self.poll_counted(timeout)?;
             }
-            now = Instant::now();
         }
         self.queue_due_timers(now)
     }
 
-    /// Polls, and notes that in the budget.
+    /// Polls, and notes that in the budget. Says how many events there were, and when that was.
     #[inline]
-    pub(super) fn poll_counted(&self, timeout: Option<u64>) -> PyResult<usize> {
+    pub(super) fn poll_counted(&self, timeout: Option<u64>) -> PyResult<(usize, Instant)> {
         let found = self.poll(timeout)?;
-        self.budget.borrow_mut().polled(Instant::now(), found);
-        Ok(found)
+        let now = Instant::now();
+        self.budget.borrow_mut().polled(now, found);
+        Ok((found, now))
     }
 
     /// In nanoseconds; nothing if no timer waits.
