@@ -51,7 +51,10 @@ def test_the_result_comes_from_a_thread_of_the_default_executor(run: Run) -> Non
             total, name = await future
             assert total == 6
             assert name.startswith("asyncio_")
-        assert await asyncio.to_thread(work, 4) == (4, name)
+        # Which of its threads: a result may come before its thread counts as idle again.
+        total, name = await asyncio.to_thread(work, 4)
+        assert total == 4
+        assert name.startswith("asyncio_")
 
     run(main)
 
