@@ -92,30 +92,104 @@ impl Obj {
     }
 }
 
+/// A bytes object that is being filled from the front, of which nobody else knows yet.
+#[derive(Debug)]
+pub struct PartialBytes {
+    bytes: Obj,
+    /// Its size. Invariant: `filled` is at most this.
+    capacity: usize,
+    /// So many of its bytes are initialised.
+    filled: usize,
+}
+
+impl PartialBytes {
+    /// With room for `capacity` bytes.
+    pub fn new(capacity: usize) -> PyResult<Self> {
+        // SAFETY: new reference or null with an exception; its content is uninitialised, which
+        // `filled` says.
+        let bytes = unsafe {
+            Obj::from_new(py::PyBytes_FromStringAndSize(ptr::null(), capacity.cast_signed()))?
+        };
+        Ok(Self { bytes, capacity, filled: 0 })
+    }
+
+    /// How many bytes it has room for in all.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Whether all of it is filled.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.filled == self.capacity
+    }
+
+    fn data(&self) -> *mut u8 {
+        // SAFETY: a bytes object, which is alive.
+        unsafe { py::PyBytes_AS_STRING(self.bytes.as_ptr()).cast::<u8>().cast_mut() }
+    }
+
+    /// What has been filled.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the first `filled` bytes are initialised and are not written to again.
+        unsafe { std::slice::from_raw_parts(self.data(), self.filled) }
+    }
+
+    /// Has `fill` write to the front of the rest and say how many bytes it has initialised.
+    #[inline]
+    pub fn fill<E>(
+        &mut self,
+        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let room = self.capacity - self.filled;
+        // SAFETY: nobody else knows of the object, so that it may be written to; the rest is within
+        // it, and `fill` sees it as uninitialised.
+        let rest = unsafe {
+            let rest = self.data().add(self.filled).cast::<MaybeUninit<u8>>();
+            std::slice::from_raw_parts_mut(rest, room)
+        };
+        self.filled += fill(rest)?.min(room);
+        Ok(())
+    }
+
+    /// Adds a copy of `data`, as much of it as there is room for.
+    pub fn append(&mut self, data: &[u8]) {
+        let count = data.len().min(self.capacity - self.filled);
+        // SAFETY: as in `fill`; what is borrowed cannot be the rest, of which nobody knows.
+        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), self.data().add(self.filled), count) };
+        self.filled += count;
+    }
+
+    /// The object, cut to what has been filled.
+    pub fn finish(self) -> PyResult<Obj> {
+        if self.is_full() {
+            return Ok(self.bytes);
+        }
+        let mut raw = self.bytes.into_ptr();
+        // SAFETY: the one reference to a bytes object, which may be resized; it is null with an
+        // exception, or a reference to the object in its new place.
+        unsafe {
+            if _PyBytes_Resize(&raw mut raw, self.filled.cast_signed()) == -1 {
+                return Err(Raised::already_set());
+            }
+            Obj::from_new(raw)
+        }
+    }
+}
+
 /// A bytes object of `capacity` bytes that `fill` writes, cut to the number that
 /// `fill` says it has initialised.
+#[inline]
 pub fn bytes_filled<E>(
     capacity: usize,
     fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
 ) -> PyResult<Result<Obj, E>> {
-    // SAFETY: a new bytes object of which nobody else knows may be written and
-    // resized; `fill` sees it as uninitialised and initialises the first `len`.
-    unsafe {
-        let bytes =
-            Obj::from_new(py::PyBytes_FromStringAndSize(ptr::null(), capacity.cast_signed()))?;
-        let data = py::PyBytes_AS_STRING(bytes.as_ptr()).cast::<MaybeUninit<u8>>().cast_mut();
-        match fill(std::slice::from_raw_parts_mut(data, capacity)) {
-            Ok(len) if len == capacity => Ok(Ok(bytes)),
-            Ok(len) => {
-                let mut raw = bytes.into_ptr();
-                let resized = _PyBytes_Resize(&raw mut raw, len.min(capacity).cast_signed());
-                if resized == -1 {
-                    return Err(Raised::already_set());
-                }
-                Obj::from_new(raw).map(Ok)
-            }
-            Err(error) => Ok(Err(error)),
-        }
+    let mut bytes = PartialBytes::new(capacity)?;
+    match bytes.fill(fill) {
+        Ok(()) => bytes.finish().map(Ok),
+        Err(error) => Ok(Err(error)),
     }
 }
 

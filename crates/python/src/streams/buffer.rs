@@ -4,20 +4,26 @@
 //! bytes lie in Rust memory until somebody asks for them: then they move to a
 //! bytearray, which is used from then on. Once that is empty and nobody else holds it,
 //! bytes lie in Rust memory again. What comes while somebody waits for just that may lie in the
-//! `bytes` object that he gets; if he is gone, or more comes first, it is read as everything is.
+//! `bytes` object that he gets, from its first part on; if he is gone, or more comes first, it is
+//! read as everything is.
 //!
 //! Invariant: no borrow lasts across anything that may run Python code.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
 use batuta_engine::bytes::ByteQueue;
+use batuta_engine::heap::expect_large_blocks;
 
+use crate::ffi::buffer::PartialBytes;
 use crate::ffi::{Obj, PyResult, Raised, Visitor};
 
 /// Where the bytes lie.
 #[derive(Debug)]
 enum Place {
     Own(ByteQueue),
+    /// The first part of the `bytes` object that somebody waits for: all there is.
+    Partial(PartialBytes),
     /// One `bytes` object: all there is.
     Whole(Obj),
     /// A bytearray.
@@ -39,7 +45,7 @@ impl Buffer {
     fn python(&self) -> Option<Obj> {
         match &*self.0.borrow() {
             Place::Python(array) => Some(array.clone()),
-            Place::Own(_) | Place::Whole(_) => None,
+            Place::Own(_) | Place::Partial(_) | Place::Whole(_) => None,
         }
     }
 
@@ -53,6 +59,7 @@ impl Buffer {
     pub fn with<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         match &*self.0.borrow() {
             Place::Own(bytes) => look(bytes.as_slice()),
+            Place::Partial(bytes) => look(bytes.as_slice()),
             Place::Whole(bytes) => look(bytes.bytes_content()),
             Place::Python(array) => array.with_bytearray(look),
         }
@@ -98,15 +105,63 @@ impl Buffer {
         self.0.replace(Place::Whole(bytes));
     }
 
+    /// Has `fill` write to the front of what is missing of a `bytes` object of `count` bytes that
+    /// somebody waits for, behind what there is already, and say how many bytes it has written;
+    /// unless there are as many, or the bytes lie in a bytearray that somebody holds. `fill` runs
+    /// no Python code.
+    pub fn fill_whole<E>(
+        &self,
+        count: usize,
+        fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
+    ) -> PyResult<Option<Result<(), E>>> {
+        if !self.begin_whole(count)? {
+            return Ok(None);
+        }
+        let mut place = self.0.borrow_mut();
+        let Place::Partial(bytes) = &mut *place else { return Ok(None) };
+        let filled = bytes.fill(fill);
+        if bytes.is_full() || bytes.as_slice().is_empty() {
+            let former = std::mem::take(&mut *place);
+            if let Place::Partial(bytes) = former
+                && bytes.is_full()
+            {
+                *place = Place::Whole(bytes.finish()?);
+            }
+        }
+        Ok(Some(filled))
+    }
+
+    /// Whether the bytes lie, from now on at the latest, in the first part of an object of `count`
+    /// bytes.
+    #[inline]
+    fn begin_whole(&self, count: usize) -> PyResult<bool> {
+        if matches!(&*self.0.borrow(), Place::Partial(bytes) if bytes.capacity() == count) {
+            return Ok(true);
+        }
+        self.take_apart();
+        self.return_if_unseen();
+        if self.is_shown() || self.len() >= count {
+            return Ok(false);
+        }
+        expect_large_blocks();
+        let mut whole = PartialBytes::new(count)?;
+        self.with(|bytes| whole.append(bytes));
+        self.0.replace(Place::Partial(whole));
+        Ok(true)
+    }
+
     /// Has bytes lie in the queue, to which others can be added.
     #[cold]
     fn take_apart(&self) {
         let mut place = self.0.borrow_mut();
-        if let Place::Whole(bytes) = &*place {
-            let mut queue = ByteQueue::default();
-            queue.append(bytes.bytes_content());
-            *place = Place::Own(queue);
-        }
+        let bytes = match &*place {
+            Place::Partial(bytes) => bytes.as_slice(),
+            Place::Whole(bytes) => bytes.bytes_content(),
+            Place::Own(_) | Place::Python(_) => return,
+        };
+        let mut queue = ByteQueue::default();
+        queue.append(bytes);
+        *place = Place::Own(queue);
     }
 
     /// Adds bytes at the end. A bytearray that is exported cannot grow: `BufferError`.
@@ -144,7 +199,7 @@ impl Buffer {
         self.return_if_unseen();
         match &mut *self.0.borrow_mut() {
             Place::Own(bytes) => Some(bytes.append_with(room, fill)),
-            Place::Whole(_) | Place::Python(_) => None,
+            Place::Partial(_) | Place::Whole(_) | Place::Python(_) => None,
         }
     }
 

@@ -16,13 +16,10 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
-use batuta_engine::boundary::{self, Received};
+use batuta_engine::boundary::Received;
 use batuta_engine::driver::Readiness;
 use batuta_engine::heap::expect_large_blocks;
-use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, ioctl_fionread, read};
-use rustix::net::{RecvFlags, recv};
+use rustix::io::{Errno, ioctl_fionread};
 
 use crate::event_loop::NativeLoop;
 use crate::ffi::buffer::bytes_filled;
@@ -30,6 +27,7 @@ use crate::ffi::method::Methods;
 use crate::ffi::{Obj, Py, PyResult};
 
 use super::endpoint::{Phase, Transport};
+use super::source::Source;
 
 /// At most this much is read at once, in bytes.
 pub const MAX_READ: usize = 256 * 1024;
@@ -46,71 +44,6 @@ pub enum Reading {
     Active,
     /// `pause_reading()` was called.
     Paused,
-}
-
-/// What is read from, which decides what a short read says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A TCP socket: a short read has emptied it.
-    Tcp,
-    /// A Unix socket: messages with ancillary data (descriptors, say) keep their
-    /// boundaries. A read says if it has come upon such; then the socket is asked what is left.
-    Unix,
-    /// Another stream socket, which is always asked what is left.
-    Socket,
-    /// A pipe: a short read has emptied it, unless its writer sends packets.
-    Pipe,
-    /// Anything else, such as a terminal, which gives a line at a time and which
-    /// another process may have made blocking: asked before it is read again.
-    Other,
-}
-
-/// Whether a read would not block now.
-fn can_read(fd: BorrowedFd<'_>) -> bool {
-    let mut asked = [PollFd::new(&fd, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    !matches!(poll(&mut asked, Some(&now)), Ok(0))
-}
-
-/// What a read has brought that does not tell of boundaries.
-fn counted(count: usize) -> Received {
-    Received { bytes: count, is_all: false }
-}
-
-impl Source {
-    fn read(self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<Received, Errno> {
-        match self {
-            Self::Tcp | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(count, _)| counted(count))
-            }
-            // Which costs less than to ask what is left.
-            Self::Unix => boundary::receive(fd, place),
-            Self::Pipe | Self::Other => read(fd, place).map(counted),
-        }
-    }
-
-    fn read_uninit(
-        self,
-        fd: BorrowedFd<'_>,
-        place: &mut [MaybeUninit<u8>],
-    ) -> Result<Received, Errno> {
-        match self {
-            Self::Tcp | Self::Unix | Self::Socket => {
-                recv(fd, place, RecvFlags::DONTWAIT).map(|(_, count)| counted(count))
-            }
-            Self::Pipe | Self::Other => read(fd, place).map(|(filled, _)| counted(filled.len())),
-        }
-    }
-
-    fn read_behind(self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<Received, Errno> {
-        match self {
-            Self::Tcp | Self::Unix | Self::Socket => {
-                let received = recv(fd, spare_capacity(data), RecvFlags::DONTWAIT);
-                received.map(|(count, _)| counted(count))
-            }
-            Self::Pipe | Self::Other => read(fd, spare_capacity(data)).map(counted),
-        }
-    }
 }
 
 /// Why a read brought no data.
@@ -181,15 +114,7 @@ impl Intake {
                 Err(NoData::Eof)
             }
             Ok(Received { bytes: count, is_all }) => {
-                let emptied = count < room
-                    && match self.source {
-                        Source::Tcp => true,
-                        Source::Unix if is_all => true,
-                        Source::Unix | Source::Socket | Source::Pipe => {
-                            matches!(ioctl_fionread(fd), Ok(0))
-                        }
-                        Source::Other => !can_read(fd),
-                    };
+                let emptied = count < room && self.source.is_emptied(fd, is_all);
                 // After a read that has emptied it, the next byte makes an edge.
                 // The end of file has made its edge already.
                 self.readable.set(!emptied || self.peer_closed.get());
@@ -239,7 +164,7 @@ impl Intake {
 
     /// Reads once, at most `room` bytes, which should be there, into a new `bytes` object.
     pub fn receive_large(&self, fd: BorrowedFd<'_>, room: usize) -> PyResult<Result<Obj, NoData>> {
-        bytes_filled(room, |place| self.classify(fd, self.source.read_uninit(fd, place), room))
+        bytes_filled(room, |place| self.receive_uninit(fd, place))
     }
 
     /// Reads once and lends what came to `take`, which runs no Python code.
@@ -263,6 +188,17 @@ impl Intake {
     pub fn receive_behind(&self, fd: BorrowedFd<'_>, data: &mut Vec<u8>) -> Result<(), NoData> {
         let room = data.capacity() - data.len();
         self.classify(fd, self.source.read_behind(fd, data), room).map(drop)
+    }
+
+    /// Reads once, into the front of memory that is not initialised; says how much.
+    pub fn receive_uninit(
+        &self,
+        fd: BorrowedFd<'_>,
+        place: &mut [MaybeUninit<u8>],
+    ) -> Result<usize, NoData> {
+        let room = place.len().min(MAX_READ);
+        let place = place.get_mut(..room).unwrap_or_default();
+        self.classify(fd, self.source.read_uninit(fd, place), room)
     }
 
     /// Reads once, into a place that somebody else supplies; says how much.

@@ -15,6 +15,7 @@ mod life;
 mod pipe;
 mod server;
 mod socket;
+mod source;
 mod stream;
 mod tls;
 mod write_buffer;

@@ -11,7 +11,7 @@ use crate::ffi::{Obj, PyResult, Raised};
 use crate::sock::{SocketKind, Sockets};
 
 use super::file::File;
-use super::intake::Source;
+use super::source::Source;
 
 /// The dict of `get_extra_info()`: the socket, and both addresses as far as the
 /// system knows them.

@@ -1,5 +1,7 @@
 //! The way into a reader: data that comes, its end, who is woken by it, and when the transport pauses.
 
+use std::mem::MaybeUninit;
+
 use crate::ffi::buffer::Buffer as View;
 use crate::ffi::error::{assertion_error_class, not_implemented_class};
 use crate::ffi::{Obj, Py, PyResult, Raised};
@@ -12,6 +14,10 @@ use super::{Hook, NativeStreamReader};
 
 /// So many bytes, that are still to come, are worth a read into the reader's own memory.
 const MUCH: usize = 32 * 1024;
+
+/// At most so many bytes have their `bytes` object before they have come: who announces more, and
+/// sends nothing, should not make us take the memory.
+const MOST_AHEAD: usize = 1024 * 1024;
 
 impl Py<NativeStreamReader> {
     /// Whether a transport may put data into the buffer itself.
@@ -34,6 +40,20 @@ impl Py<NativeStreamReader> {
         count > 0
             && (self.expected.get()..=self.accepted.get()).contains(&count)
             && self.buffer.is_vacant()
+    }
+
+    /// Has a transport receive into the object that a coroutine gets which waits for just so many
+    /// bytes, in `readexactly(n)`, if that is worth it: see [`fill_whole`](super::super::buffer::Buffer::fill_whole).
+    #[inline]
+    pub fn fill_whole<E>(
+        &self,
+        receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
+    ) -> PyResult<Option<Result<(), E>>> {
+        let expected = self.expected.get();
+        if !(MUCH..=MOST_AHEAD).contains(&expected) || self.accepted.get() != expected {
+            return Ok(None);
+        }
+        self.buffer.fill_whole(expected, receive)
     }
 
     /// How many bytes at most the coroutine takes as they come that waits, in `read(n)`.

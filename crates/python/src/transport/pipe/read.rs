@@ -25,7 +25,8 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Transport};
 use super::super::flow::report;
-use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading, Source};
+use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading};
+use super::super::source::Source;
 use super::Kind;
 
 const REFUSAL: &str = "Pipe transport is for pipes/sockets only.";

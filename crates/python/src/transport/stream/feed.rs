@@ -5,8 +5,8 @@
 //! Whether that holds is asked at each read.
 //!
 //! What is small goes through the loop's hot buffer. Where much is to come, because a
-//! coroutine waits for so much or because the last read was large, the reader's own memory
-//! is filled, or the `bytes` that a coroutine gets which takes whatever comes.
+//! coroutine waits for so much or because the last read was large, the `bytes` is filled that
+//! the coroutine gets, or else the reader's own memory.
 
 use crate::ffi::{Py, PyResult};
 use crate::streams::{NativeStreamReader, NativeStreamReaderProtocol};
@@ -49,6 +49,9 @@ impl Py<StreamTransport> {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
+        if let Some(received) = reader.fill_whole(|place| self.intake.receive_uninit(fd, place))? {
+            return Ok(received);
+        }
         if let Some(room) = reader.missing().or_else(|| self.intake.large_room(fd)) {
             if let Some(most) = reader.takes_any().filter(|most| *most >= LARGE_READ) {
                 let received = self.intake.receive_large(fd, room.min(most))?;
