@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benches import charts
+from benches import aims, charts
 from benches.child import ROOT
 from benches.figures import FIGURES
 from benches.report import Report, heading
@@ -87,6 +87,8 @@ def write(report: Report, folder: Path) -> Path:
     parts = [f"# Results on Python {version}", introduction(), report.conditions_text()]
     if "" in pictures:
         parts.append(picture(pictures[""], "all groups"))
+    if reached := aims.table(figures):
+        parts.append(f"## Aims\n\n{reached}")
     for group in dict.fromkeys(result.row.group for result in report.results):
         title, *sections = report.group(group)
         parts.append(title)
@@ -128,6 +130,8 @@ def summary(report: Report, version: str, pictures: dict[str, str]) -> str:
     ]
     if "" in pictures:
         parts.append(picture(pictures[""], "all groups", "benchmarks/"))
+    if reached := aims.table(report.to_json(rounds=False)):
+        parts += ["**Aims**, and the rows that miss them:", reached]
     for group in dict.fromkeys(result.row.group for result in report.results):
         results = [result for result in report.results if result.row.group == group]
         figure = FIGURES[results[0].row.kind][0]

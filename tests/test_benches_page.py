@@ -55,6 +55,7 @@ def test_the_page_has_charts_for_light_and_dark(tmp_path: Path) -> None:
         whole_report([result_of("echo_1k", stock=8.0, batuta=4.0, uvloop=5.0, limit=3.0)]), tmp_path
     )
     text = written.read_text()
+    assert "## Aims\n\n| aim | rows that get there: batuta |" in text
     for theme in ("light", "dark"):
         for name in ("3.13-overview", "3.13-echo"):
             chart = (tmp_path / f"{name}-{theme}.svg").read_text()
