@@ -26,12 +26,13 @@ log=$(mktemp)
 # A shell has its background jobs ignore SIGINT, and then what is tested would, too.
 env --default-signal=INT "${pytest[@]}" -o cache_dir=.pytest_cache/apps apps >"$log" 2>&1 &
 apps=$!
-trap 'kill "$apps" 2>/dev/null; rm -f "$log"' EXIT
+trap 'kill "$apps" 2>/dev/null || true; rm -f "$log"' EXIT
 code=0
 "${pytest[@]}" tests || code=$?
 # 2: the run was interrupted.
 ((code != 2)) || exit "$code"
 wait "$apps" || code=$?
+trap 'rm -f "$log"' EXIT
 printf '==> Python tests of the application\n'
 cat "$log"
 exit "$code"
