@@ -56,6 +56,49 @@ def test_data_lands_in_the_buffer_of_the_protocol_piece_by_piece(run: Run, kind:
 
 
 @both_kinds
+@pytest.mark.parametrize("parts", [(1000,), (400, 600), (999, 1)], ids=str)
+def test_a_buffer_of_just_what_comes_is_asked_for_no_more(
+    run: Run, kind: str, parts: tuple[int, ...]
+) -> None:
+    """Once it is full there is none, and that is no error as long as nothing comes."""
+
+    class Exact(Buffered):
+        def __init__(self) -> None:
+            super().__init__(1000)
+
+        def get_buffer(self, sizehint: int) -> Any:
+            self.hints.append(sizehint)
+            return memoryview(self.buffer)[len(self.data) :]
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.data += self.buffer[len(self.data) :][:nbytes]
+
+    async def main() -> None:
+        async with connected(kind, Exact) as (transport, protocol, peer):
+            for part in parts:
+                before = len(protocol.data)
+                peer.send(b"x" * part)
+                await until(lambda b=before, p=part: len(protocol.data) == b + p)
+            await turns(5)
+            assert len(protocol.hints) == len(parts)
+            assert not transport.is_closing()
+            transport.write(b"whole")
+            assert await receive(peer, 5) == b"whole"
+            # The next message has a buffer again.
+            protocol.data.clear()
+            peer.send(b"y" * 1000)
+            await until(lambda: len(protocol.data) == 1000)
+            await turns(5)
+            assert len(protocol.hints) == len(parts) + 1
+            peer.shutdown(socket.SHUT_WR)
+            protocol.data.clear()
+            await until(lambda: protocol.lost)
+            assert protocol.reason is None
+
+    run(main)
+
+
+@both_kinds
 @pytest.mark.parametrize("form", ["bytearray", "memoryview"])
 def test_a_buffer_may_be_a_view_into_a_larger_one(run: Run, kind: str, form: str) -> None:
     class Filling(Buffered):

@@ -248,3 +248,23 @@ def test_tasks_and_futures_know_where_they_were_made(run: Run) -> None:
         await task
 
     run(main, debug=True)
+
+
+def test_an_error_that_the_peer_has_caused_is_logged_with_its_traceback(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="asyncio")
+
+    async def main() -> None:
+        async with connected("unix", Recorder) as (transport, protocol, peer):
+            transport.pause_reading()
+            peer.close()
+            transport.write(b"x")
+            await until(lambda: protocol.lost)
+            assert isinstance(protocol.reason, BrokenPipeError)
+            [record] = [one for one in caplog.records if "Fatal write error" in one.getMessage()]
+            assert record.levelno == logging.DEBUG
+            assert record.exc_info is not None
+            assert record.exc_info[:2] == (BrokenPipeError, protocol.reason)
+
+    run(main, debug=True)

@@ -166,3 +166,29 @@ def test_much_goes_through_two_layers(run: Run, tls: Contexts, size: int) -> Non
             await until(lambda: protocol.lost)
 
     run(main)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_peer_that_has_gone_before_fails_it_at_once(run: Run, tls: Contexts, half: bool) -> None:
+    async def main() -> None:
+        ended = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"go ahead\n")
+            if half:
+                writer.write_eof()
+                await ended.wait()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            assert await reader.readline() == b"go ahead\n"
+            await until(reader.at_eof)
+            with pytest.raises(ConnectionResetError):
+                await writer.start_tls(
+                    tls.client, server_hostname="localhost", ssl_handshake_timeout=20
+                )
+            ended.set()
+            writer.close()
+
+    run(main)

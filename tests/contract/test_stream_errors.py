@@ -170,3 +170,25 @@ def test_one_failing_connection_does_not_disturb_another(run: Run) -> None:
 
     run(main, reports=reports)
     assert len(reports) == 1
+
+
+@both_kinds
+def test_an_end_at_which_the_loop_was_interrupted_is_told_again(
+    loop: asyncio.AbstractEventLoop, kind: str
+) -> None:
+    class Interrupting(Recorder):
+        def eof_received(self) -> None:
+            super().eof_received()
+            if self.events.count("eof_received") == 1:
+                raise KeyboardInterrupt
+
+    near, peer = raw_pair(kind)
+    transport, protocol = loop.run_until_complete(loop.create_connection(Interrupting, sock=near))
+    peer.close()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.sleep(30))
+    assert not protocol.lost
+    assert not transport.is_closing()
+    loop.run_until_complete(until(lambda: protocol.lost))
+    assert protocol.events.count("eof_received") == 2
+    assert protocol.reason is None

@@ -48,10 +48,16 @@ def test_the_default_limits(run: Run, kind: str) -> None:
         ({"high": 100, "low": 100}, (100, 100)),
         ({"high": 2_000_000, "low": 0}, (0, 2_000_000)),
         ({"high": None, "low": 5}, (5, 20)),
+        ({"high": 5e5}, (125_000.0, 500_000.0)),
+        ({"low": 2.5}, (2.5, 10.0)),
+        ({"high": 2**80}, (2**78, 2**80)),
+        ({"low": 2**62}, (2**62, 2**64)),
+        ({"high": float("inf"), "low": 0}, (0, float("inf"))),
+        ({"high": True}, (0, 1)),
     ],
 )
 def test_limits_that_are_given_set_the_others(
-    run: Run, arguments: dict[str, int | None], limits: tuple[int, int]
+    run: Run, arguments: dict[str, float | None], limits: tuple[float, float]
 ) -> None:
     async def main() -> None:
         async with connected("tcp", Recorder) as (transport, _, _):
@@ -61,8 +67,28 @@ def test_limits_that_are_given_set_the_others(
     run(main)
 
 
-@pytest.mark.parametrize("arguments", [{"high": 1, "low": 2}, {"high": -1}, {"low": -1}])
-def test_limits_that_make_no_sense_are_refused(run: Run, arguments: dict[str, int]) -> None:
+def test_limits_may_be_fractions(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, protocol, _):
+            await fill(transport)
+            size = transport.get_write_buffer_size()
+            transport.set_write_buffer_limits(high=size + 9.5, low=size - 0.5)
+            transport.write(b"123456789")
+            assert paused(protocol) == []
+            transport.write(b"0")
+            assert paused(protocol) == ["pause_writing"]
+            assert transport.get_write_buffer_limits() == (size - 0.5, size + 9.5)
+            transport.set_write_buffer_limits(high=1 << 30)
+            assert transport.get_write_buffer_limits() == (1 << 28, 1 << 30)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"high": 1, "low": 2}, {"high": -1}, {"low": -1}, {"high": -0.5}, {"high": float("nan")}],
+)
+def test_limits_that_make_no_sense_are_refused(run: Run, arguments: dict[str, float]) -> None:
     async def main() -> None:
         async with connected("tcp", Recorder) as (transport, _, _):
             with pytest.raises(ValueError, match=r"high .* must be >= low .* must be >= 0"):

@@ -296,3 +296,32 @@ def test_connection_made_comes_before_data_that_was_already_there(run: Run, kind
         peer.close()
 
     run(main)
+
+
+@both_kinds
+@pytest.mark.parametrize("changed", [False, True])
+def test_resuming_after_the_end_tells_of_it_again(run: Run, kind: str, changed: bool) -> None:
+    """A protocol has kept the connection open; it, or the next one, is asked once more."""
+
+    async def main() -> None:
+        async with connected(kind, lambda: Recorder(eof_reply=True)) as (transport, first, peer):
+            peer.shutdown(socket.SHUT_WR)
+            await until(lambda: "eof_received" in first.events)
+            await turns(3)
+            second = Recorder() if changed else first
+            transport.set_protocol(second)
+            transport.resume_reading()
+            await turns(3)
+            assert first.events.count("eof_received") == 1
+            transport.pause_reading()
+            await turns(3)
+            assert first.events.count("eof_received") == 1
+            transport.resume_reading()
+            await turns(5)
+            assert first.events.count("eof_received") == 1 + (not changed)
+            assert second.lost == transport.is_closing() == changed
+            if changed:
+                assert second.events == ["eof_received", "connection_lost"]
+                first.connection_lost(None)
+
+    run(main)

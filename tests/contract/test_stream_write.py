@@ -122,7 +122,8 @@ def test_writelines_takes_any_iterable(run: Run, kind: str) -> None:
             transport.writelines(b"%d," % number for number in range(5))
             transport.writelines([])
             transport.writelines((bytearray(b"a"), memoryview(b"b"), b"c"))
-            assert await receive(peer, 13) == b"0,1,2,3,4,abc"
+            transport.writelines([array.array("B", b"de"), b"f"])
+            assert await receive(peer, 16) == b"0,1,2,3,4,abcdef"
             transport.writelines([b"x" * 1000] * (BIG // 1000))
             assert await receive(peer, BIG) == b"x" * BIG
 

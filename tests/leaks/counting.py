@@ -129,15 +129,23 @@ def check(way: Way, work: Work) -> None:
         await asyncio.sleep(0)
         after = Snapshot.take(loop)
         for name, references in before.references.items():
-            grown = after.references[name] - references
+            more = after.references[name] - references
             # Caches of the interpreter (of source lines, say) hold a None here and there.
             allowed = 200 if name in ("None", "everything") else 2
-            assert abs(grown) <= allowed, f"{grown} more references to {name}"
-        grown = after.objects - before.objects
-        assert grown < 100, f"{grown} more objects"
-        grown = after.blocks - before.blocks
-        assert grown < 1000, f"{grown} more blocks"
-        grown = after.resident - before.resident
-        assert grown < 4 << 20, f"{grown >> 10} KiB more"
+            assert abs(more) <= allowed, f"{more} more references to {name}"
+        more = after.objects - before.objects
+        assert more < 100, f"{more} more objects"
+        more = after.blocks - before.blocks
+        assert more < 1000, f"{more} more blocks"
+        # What cannot be given back, because something small lies above it, is there to be used
+        # again: a leak makes every round grow.
+        grown: list[str] = []
+        while (more := after.resident - before.resident) >= 4 << 20:
+            grown.append(f"{more >> 10} KiB")
+            assert len(grown) < 3, f"{', '.join(grown)} more"
+            before = after
+            await work.do(loop, count)
+            await asyncio.sleep(0)
+            after = Snapshot.take(loop)
 
     way.run(main, debug=work.debug)

@@ -170,6 +170,34 @@ impl Obj {
         Ok(value)
     }
 
+    /// The whole part of a number as a bound of sizes: a size is more than it where it is more
+    /// than the number. What is beyond all sizes is the greatest, what is below them is 0; and what
+    /// is no number, and raises where it is used, is no bound.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float-to-integer cast saturates"
+    )]
+    pub fn whole_size(&self) -> usize {
+        if self.is_int() {
+            return match self.to_i64() {
+                Ok(value) => usize::try_from(value).unwrap_or(0),
+                Err(raised) => {
+                    raised.clear();
+                    let negative = Self::int(0).and_then(|zero| self.is_at_most(&zero));
+                    if let Ok(true) = negative { 0 } else { usize::MAX }
+                }
+            };
+        }
+        match self.to_f64() {
+            Ok(value) => value as usize,
+            Err(raised) => {
+                raised.clear();
+                usize::MAX
+            }
+        }
+    }
+
     /// The value of an int that must fit a C `int`.
     pub fn to_i32(&self) -> PyResult<i32> {
         let value = self.to_i64()?;

@@ -244,6 +244,22 @@ impl Endpoint {
         self.log(&names().debug, transport, format)
     }
 
+    /// The same with an exception, whose traceback is logged as well.
+    #[cold]
+    pub fn debug_log_exception(
+        &self,
+        transport: &Obj,
+        format: &str,
+        exception: &Obj,
+    ) -> PyResult<()> {
+        if self.debug() {
+            let keyword = Obj::tuple(&[Obj::str("exc_info")?])?;
+            let args = [&Obj::str(format)?, transport];
+            logger()?.call_method_with(&names().debug, args, &keyword, exception)?;
+        }
+        Ok(())
+    }
+
     /// Logs at info level, in debug mode: `format` with the transport in it.
     pub fn info_log(&self, transport: &Obj, format: &str) -> PyResult<()> {
         self.log(&names().info, transport, format)

@@ -1,12 +1,13 @@
 //! Flow control: water marks, and telling the protocol about them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use batuta_engine::driver::Readiness;
 
 use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::Methods;
+use crate::ffi::module::import;
 use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 
 use super::endpoint::Transport;
@@ -19,7 +20,28 @@ const DEFAULT_HIGH: usize = 64 * 1024;
 pub struct Flow {
     high: Cell<usize>,
     low: Cell<usize>,
+    /// Low and high as they were given, where they are no sizes.
+    odd: RefCell<Option<Box<[Obj; 2]>>>,
     paused: Cell<bool>,
+}
+
+/// The high and the low mark of the limits that were given; nothing for what is no int of a usual
+/// size, or makes no sense.
+fn marks(high: Option<&Obj>, low: Option<&Obj>) -> Option<(usize, usize)> {
+    let number = |given: &Obj| {
+        if given.is_int() { given.to_i64().map_err(Raised::clear).ok() } else { None }
+    };
+    let high = match (high, low) {
+        (Some(high), _) => number(high)?,
+        (None, Some(low)) => number(low)?.checked_mul(4)?,
+        (None, None) => i64::try_from(DEFAULT_HIGH).ok()?,
+    };
+    let low = match low {
+        Some(low) => number(low)?,
+        None => high.div_euclid(4),
+    };
+    let marks = (usize::try_from(high).ok()?, usize::try_from(low).ok()?);
+    (high >= low).then_some(marks)
 }
 
 impl Default for Flow {
@@ -27,6 +49,7 @@ impl Default for Flow {
         Self {
             high: Cell::new(DEFAULT_HIGH),
             low: Cell::new(DEFAULT_HIGH / 4),
+            odd: RefCell::default(),
             paused: Cell::new(false),
         }
     }
@@ -51,28 +74,38 @@ impl Flow {
     /// `set_write_buffer_limits(high=None, low=None)`.
     pub fn set_limits(&self, args: &Args<'_>) -> PyResult<()> {
         let [high, low] = args.bind("set_write_buffer_limits", 0, [&names().high, &names().low])?;
-        let number = |given: Option<&Obj>| -> PyResult<Option<i64>> {
-            given.and_then(Obj::non_none).map(Obj::to_i64).transpose()
+        let (high, low) = (high.and_then(Obj::non_none), low.and_then(Obj::non_none));
+        let Some((high_mark, low_mark)) = marks(high, low) else {
+            return self.set_odd_limits(high, low);
         };
-        let (high, low) = (number(high)?, number(low)?);
-        let default = i64::try_from(DEFAULT_HIGH).unwrap_or(i64::MAX);
-        let high = high.unwrap_or_else(|| low.map_or(default, |low| low.saturating_mul(4)));
-        let low = low.unwrap_or(high.div_euclid(4));
-        match (usize::try_from(high), usize::try_from(low)) {
-            (Ok(high_mark), Ok(low_mark)) if high >= low => {
-                self.high.set(high_mark);
-                self.low.set(low_mark);
-                Ok(())
-            }
-            _ => Err(Raised::value_error(&format!(
-                "high ({high}) must be >= low ({low}) must be >= 0"
-            ))),
-        }
+        self.high.set(high_mark);
+        self.low.set(low_mark);
+        self.odd.take();
+        Ok(())
+    }
+
+    /// The same with numbers that are no sizes, or limits that make no sense: asyncio's own method
+    /// says what becomes of them.
+    #[cold]
+    fn set_odd_limits(&self, high: Option<&Obj>, low: Option<&Obj>) -> PyResult<()> {
+        let mixin = import(c"asyncio.transports")?.attr(c"_FlowControlMixin")?;
+        let set = mixin.attr(c"_set_write_buffer_limits")?;
+        let marks = import(c"types")?.attr(c"SimpleNamespace")?.call0()?;
+        let or_none = |given: Option<&Obj>| given.cloned().unwrap_or_else(Obj::none);
+        set.call3(&marks, &or_none(high), &or_none(low))?;
+        let (high, low) = (marks.attr(c"_high_water")?, marks.attr(c"_low_water")?);
+        self.high.set(high.whole_size());
+        self.low.set(low.whole_size());
+        self.odd.replace(Some(Box::new([low, high])));
+        Ok(())
     }
 
     /// `get_write_buffer_limits()`.
     pub fn limits(&self) -> PyResult<Obj> {
-        Obj::tuple(&[Obj::size(self.low.get())?, Obj::size(self.high.get())?])
+        match &*self.odd.borrow() {
+            Some(limits) => Obj::tuple(&**limits),
+            None => Obj::tuple(&[Obj::size(self.low.get())?, Obj::size(self.high.get())?]),
+        }
     }
 
     /// Tells the protocol to pause once the buffer is above the high-water mark.

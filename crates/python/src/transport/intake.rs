@@ -100,6 +100,13 @@ impl Intake {
         }
     }
 
+    /// Notes whether anything may be `left` after a read. Where nothing is, the next byte makes an
+    /// edge; the end of file has made its edge already.
+    #[inline]
+    fn note_left(&self, left: bool) {
+        self.readable.set(left || self.peer_closed.get());
+    }
+
     /// Notes what a read of at most `room` bytes said of the next one.
     #[inline]
     fn classify(
@@ -114,10 +121,7 @@ impl Intake {
                 Err(NoData::Eof)
             }
             Ok(Received { bytes: count, is_all }) => {
-                let emptied = count < room && self.source.is_emptied(fd, is_all);
-                // After a read that has emptied it, the next byte makes an edge.
-                // The end of file has made its edge already.
-                self.readable.set(!emptied || self.peer_closed.get());
+                self.note_left(count == room || !self.source.is_emptied(fd, is_all));
                 self.large_reads.set(count >= LARGE_READ);
                 Ok(count)
             }
@@ -206,12 +210,26 @@ impl Intake {
         let room = place.len();
         self.classify(fd, self.source.read(fd, place), room)
     }
+
+    /// The same into a buffer that a protocol has lent. It need not have another for what is not
+    /// there, so a full one is no reason to ask it: the socket is.
+    pub fn receive_lent(&self, fd: BorrowedFd<'_>, place: &mut [u8]) -> Result<usize, NoData> {
+        let room = place.len();
+        let count = self.receive_into(fd, place)?;
+        if count == room {
+            self.note_left(!self.source.is_empty(fd));
+        }
+        Ok(count)
+    }
 }
 
 /// A transport that reads.
 pub trait Reader: Transport {
     /// What it knows of what it reads from.
     fn intake(&self) -> &Intake;
+
+    /// Reading was resumed: has the socket looked at again where it is done with.
+    fn look_anew(&self) {}
 }
 
 impl<T: Reader> Py<T> {
@@ -247,6 +265,7 @@ impl<T: Reader> Py<T> {
         intake.reading.set(Reading::Active);
         endpoint.renew_context()?;
         self.register()?;
+        self.look_anew();
         self.queue_read();
         endpoint.debug_log(self.as_obj(), "%r resumes reading")
     }

@@ -129,7 +129,7 @@ impl<T: Transport> Py<T> {
     pub(super) fn fatal_exception(&self, exception: &Obj, message: &str) -> PyResult<()> {
         let endpoint = self.endpoint();
         if T::is_expected(exception)? {
-            endpoint.debug_log(self.as_obj(), &format!("%r: {message}"))?;
+            endpoint.debug_log_exception(self.as_obj(), &format!("%r: {message}"), exception)?;
         } else {
             let event_loop = endpoint.event_loop();
             let raised = Raised::restore(exception.clone());

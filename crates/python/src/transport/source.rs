@@ -42,14 +42,24 @@ fn counted(count: usize) -> Received {
 }
 
 impl Source {
-    /// Whether nothing is left after a read that was shorter than its room, which said `is_all`.
+    /// Whether there is nothing to read now.
+    #[inline]
+    pub fn is_empty(self, fd: BorrowedFd<'_>) -> bool {
+        match self {
+            Self::Tcp | Self::Unix | Self::Socket | Self::Pipe => {
+                matches!(ioctl_fionread(fd), Ok(0))
+            }
+            Self::Other => !can_read(fd),
+        }
+    }
+
+    /// The same after a read that was shorter than its room, which said `is_all`.
     #[inline]
     pub fn is_emptied(self, fd: BorrowedFd<'_>, is_all: bool) -> bool {
         match self {
             Self::Tcp => true,
             Self::Unix if is_all => true,
-            Self::Unix | Self::Socket | Self::Pipe => matches!(ioctl_fionread(fd), Ok(0)),
-            Self::Other => !can_read(fd),
+            Self::Unix | Self::Socket | Self::Pipe | Self::Other => self.is_empty(fd),
         }
     }
 

@@ -68,7 +68,6 @@ impl Chunk {
 /// either all of them can be sent or nothing is.
 pub fn pieces(lines: &Obj) -> PyResult<Vec<(Obj, Buffer)>> {
     let piece = |data: Obj| {
-        require_bytes_like(&data)?;
         let content = Buffer::readable(&data)?;
         Ok((data, content))
     };

@@ -67,8 +67,7 @@ impl NativeStreamReader {
     }
 
     fn set_limit(&self, limit: &Obj) {
-        let most = if limit.is_int() { whole_limit(limit) } else { fractional_limit(limit) };
-        self.most.set(most);
+        self.most.set(limit.whole_size());
         self.limit.set(Some(limit.clone()));
     }
 }
@@ -81,7 +80,7 @@ impl Py<NativeStreamReader> {
         let [limit, event_loop] = args.bind(NAME, 0, parameters)?;
         let limit = limit.unwrap_or(&Lookups::get().default_limit);
         let event_loop = event_loop.filter(|event_loop| is_quiet(event_loop));
-        let Some(event_loop) = event_loop.filter(|_| limit.is_int() && whole_limit(limit) > 0)
+        let Some(event_loop) = event_loop.filter(|_| limit.is_int() && limit.whole_size() > 0)
         else {
             return Err(args.unfit(NAME));
         };
@@ -100,35 +99,6 @@ impl Py<NativeStreamReader> {
 /// Whether it is a loop of ours, and not in debug mode, in which readers keep where they were made.
 fn is_quiet(event_loop: &Obj) -> bool {
     Py::<NativeLoop>::from_instance(event_loop).is_some_and(|native| !native.debug.get())
-}
-
-/// The limit that an int says; what is beyond all sizes is none.
-fn whole_limit(limit: &Obj) -> usize {
-    match limit.to_i64() {
-        Ok(limit) => usize::try_from(limit).unwrap_or(0),
-        Err(raised) => {
-            raised.clear();
-            usize::MAX
-        }
-    }
-}
-
-/// The limit that any other number says: sizes are more than it where they are more than its
-/// whole part. What is no number raises where it is used.
-#[cold]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float-to-integer cast saturates"
-)]
-fn fractional_limit(limit: &Obj) -> usize {
-    match limit.to_f64() {
-        Ok(limit) => limit as usize,
-        Err(raised) => {
-            raised.clear();
-            usize::MAX
-        }
-    }
 }
 
 impl NativeType for NativeStreamReader {

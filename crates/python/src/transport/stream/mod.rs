@@ -283,6 +283,13 @@ impl Reader for StreamTransport {
     fn intake(&self) -> &Intake {
         &self.intake
     }
+
+    /// The protocol, which may be another by now, is told again of an end that has been read.
+    fn look_anew(&self) {
+        if self.eof_received.replace(false) {
+            self.intake.readable.set(true);
+        }
+    }
 }
 
 impl NativeType for StreamTransport {

@@ -130,7 +130,7 @@ impl Py<StreamTransport> {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
-        Ok(self.intake.receive_into(fd, view.as_mut_slice()).map(Input::Filled))
+        Ok(self.intake.receive_lent(fd, view.as_mut_slice()).map(Input::Filled))
     }
 
     fn on_eof(&self, protocol: &Obj) -> PyResult<()> {
@@ -144,7 +144,13 @@ impl Py<StreamTransport> {
             }
             Ok(false) => self.as_obj().call_method0(&names().close).map(drop),
             Err(raised) => {
-                self.fatal_error(raised, "Fatal error: protocol.eof_received() call failed.")
+                let ended =
+                    self.fatal_error(raised, "Fatal error: protocol.eof_received() call failed.");
+                if ended.is_err() {
+                    // Something that ends the loop (Ctrl-C, say): told again when that goes on.
+                    self.intake.readable.set(true);
+                }
+                ended
             }
         }
     }
