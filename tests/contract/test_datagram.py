@@ -103,25 +103,38 @@ def test_a_datagram_that_is_too_long_is_reported_to_error_received(run: Run) -> 
     run(main)
 
 
-def test_an_exception_in_datagram_received_reaches_the_handler(run: Run) -> None:
+@pytest.mark.parametrize("event", ["datagram_received", "error_received"])
+def test_an_exception_of_the_protocol_reaches_the_handler(run: Run, event: str) -> None:
     reports: list[Report] = []
 
-    class Broken(Receiver):
-        def datagram_received(self, data: bytes, addr: Any) -> None:
-            super().datagram_received(data, addr)
-            raise LookupError("datagram")
+    def broken(self: Receiver, *args: Any) -> None:
+        getattr(Receiver, event)(self, *args)
+        raise LookupError(event)
+
+    Broken = type("Broken", (Receiver,), {event: broken})
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_datagram_endpoint(Broken, local_addr=LOCAL)
         with socket.socket(type=socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"x", transport.get_extra_info("sockname"))
+            sender.bind(LOCAL)
+            transport, protocol = await loop.create_datagram_endpoint(
+                Broken, local_addr=LOCAL, remote_addr=sender.getsockname()
+            )
+            if event == "datagram_received":
+                sender.sendto(b"x", transport.get_extra_info("sockname"))
+        if event == "error_received":
+            transport.sendto(b"nobody is there any more")
         await until(lambda: reports)
+        assert not transport.is_closing()
         transport.abort()
         await until(lambda: protocol.lost)
 
     run(main, reports=reports)
-    assert "datagram" in str(reports[0]["exception"])
+    [report] = reports
+    assert sorted(report) == ["exception", "handle", "message"]
+    assert report["message"] == "Exception in callback _SelectorDatagramTransport._read_ready()"
+    assert repr(report["exception"]) == f"LookupError('{event}')"
+    assert isinstance(report["handle"], asyncio.Handle)
 
 
 def test_empty_datagrams_arrive(run: Run) -> None:

@@ -64,8 +64,8 @@ def test_an_exception_of_data_received_is_reported_and_reading_goes_on(run: Run)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        reported: list[BaseException] = []
-        loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        reported: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: reported.append(context))
         reader, writer = pipe()
         _, protocol = await loop.connect_read_pipe(Picky, reader)
         for number in range(3):
@@ -74,7 +74,11 @@ def test_an_exception_of_data_received_is_reported_and_reading_goes_on(run: Run)
         writer.close()
         await until(lambda: protocol.lost)
         assert protocol.reason is None
-        assert [str(error) for error in reported] == ["b'0'", "b'1'", "b'2'"]
+        assert [str(one["exception"]) for one in reported] == ["b'0'", "b'1'", "b'2'"]
+        assert sorted(reported[0]) == ["exception", "handle", "message"]
+        message = "Exception in callback _UnixReadPipeTransport._read_ready()"
+        assert reported[0]["message"] == message
+        assert isinstance(reported[0]["handle"], asyncio.Handle)
 
     run(main)
 

@@ -1,6 +1,7 @@
 //! Flow control: water marks, and telling the protocol about them.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 
 use batuta_engine::driver::Readiness;
 
@@ -235,4 +236,38 @@ pub fn report(whose: &Whose<'_>, raised: Raised, message: &str) -> PyResult<()> 
         Some(event_loop) => event_loop.report(&exception, &context),
         None => Ok(()),
     }
+}
+
+/// A method of asyncio's transports that its loop calls when a file is ready.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadyMethod {
+    pub module: &'static CStr,
+    pub class: &'static CStr,
+    pub name: &'static CStr,
+}
+
+/// Hands an exception of a protocol's to the exception handler, except what must leave the loop,
+/// where asyncio's transports let it through to the handle that has called `method`. There is no
+/// such handle here, so the report has one that is made for it.
+#[cold]
+pub fn report_ready(whose: &Whose<'_>, raised: Raised, method: ReadyMethod) -> PyResult<()> {
+    if raised.escapes() {
+        return Err(raised);
+    }
+    let exception = raised.take();
+    let Some(event_loop) = whose.event_loop else { return Ok(()) };
+    let function = import(method.module)?.attr(method.class)?.attr(method.name)?;
+    let callback = import(c"types")?.attr(c"MethodType")?.call2(&function, whose.transport)?;
+    let handle = import(c"asyncio")?.attr(c"Handle")?.call3(
+        &callback,
+        &Obj::tuple(&[])?,
+        event_loop.as_obj(),
+    )?;
+    let (class, name) = (method.class.to_string_lossy(), method.name.to_string_lossy());
+    let context = Obj::dict()?;
+    let message = Obj::str(&format!("Exception in callback {class}.{name}()"))?;
+    context.dict_set(&names().message, &message)?;
+    context.dict_set(&names().exception, &exception)?;
+    context.dict_set(&names().handle, &handle)?;
+    event_loop.report(&exception, &context)
 }

@@ -20,6 +20,7 @@ mod senders;
 mod write;
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 
 use batuta_engine::driver::Readiness;
@@ -33,7 +34,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use super::AnyTransport;
 use super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::face;
-use super::flow;
+use super::flow::{self, ReadyMethod};
 use super::intake::{MAX_READ, Reading};
 use super::socket::describe_socket;
 use crate::address::KnownAddress;
@@ -43,6 +44,11 @@ use senders::Senders;
 
 /// At most this many datagrams are received, and sent, at one look.
 const BATCH: usize = 32;
+
+/// A method of asyncio's class that its loop calls.
+const fn of_asyncio(name: &'static CStr) -> ReadyMethod {
+    ReadyMethod { module: c"asyncio.selector_events", class: c"_SelectorDatagramTransport", name }
+}
 
 /// What the transport's own entry in the ready queue says: nothing new, go on
 /// with what is known. The driver never says this.

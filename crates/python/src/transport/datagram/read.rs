@@ -13,10 +13,13 @@ use crate::ffi::method::Methods;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::super::endpoint::Phase;
-use super::super::flow::report;
+use super::super::flow::{ReadyMethod, report_ready};
 use super::super::intake::{MAX_READ, Reading};
 use super::address::Family;
-use super::{BATCH, DatagramTransport};
+use super::{BATCH, DatagramTransport, of_asyncio};
+
+/// What an exception of `datagram_received()` goes through in asyncio.
+const READ_READY: ReadyMethod = of_asyncio(c"_read_ready");
 
 const READ_FAILED: &str = "Fatal read error on datagram transport";
 
@@ -96,7 +99,7 @@ impl Py<DatagramTransport> {
             match received {
                 Received::Datagram(data, sender) => self.deliver(&data, &sender)?,
                 Received::Nothing => self.readable.set(false),
-                Received::Failed(exception) => self.report_error(&exception)?,
+                Received::Failed(exception) => self.report_error(&exception, READ_READY)?,
             }
         }
         Ok(())
@@ -107,9 +110,7 @@ impl Py<DatagramTransport> {
         let Some(protocol) = self.endpoint.protocol() else { return Ok(()) };
         match protocol.call_method2(&names().datagram_received, data, sender) {
             Ok(_) => Ok(()),
-            Err(raised) => {
-                self.protocol_failed(raised, "Exception in callback protocol.datagram_received()")
-            }
+            Err(raised) => self.protocol_failed(raised, READ_READY),
         }
     }
 
@@ -121,18 +122,16 @@ impl Py<DatagramTransport> {
         }
     }
 
-    /// Tells the protocol of an error; what it raises itself is reported.
-    pub(super) fn report_error(&self, exception: &Obj) -> PyResult<()> {
-        self.error_received(exception).or_else(|raised| {
-            self.protocol_failed(raised, "Exception in callback protocol.error_received()")
-        })
+    /// Tells the protocol of an error; what it raises itself is reported, as from `method`.
+    pub(super) fn report_error(&self, exception: &Obj, method: ReadyMethod) -> PyResult<()> {
+        self.error_received(exception).or_else(|raised| self.protocol_failed(raised, method))
     }
 
     /// Reports an exception of the protocol's, which does not end the transport.
     #[cold]
-    fn protocol_failed(&self, raised: Raised, message: &str) -> PyResult<()> {
+    fn protocol_failed(&self, raised: Raised, method: ReadyMethod) -> PyResult<()> {
         let event_loop = self.endpoint.event_loop();
-        report(&self.whose(event_loop.as_ref()), raised, message)
+        report_ready(&self.whose(event_loop.as_ref()), raised, method)
     }
 
     #[inline]

@@ -15,10 +15,14 @@ use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::handle::{Core, TimerHandle};
 
 use super::super::endpoint::{Phase, Transport};
+use super::super::flow::ReadyMethod;
 use super::super::write_buffer::require_bytes_like;
 use super::address::{self, Family};
 use super::send_queue::{Datagram, Destination};
-use super::{BATCH, DatagramTransport, Link};
+use super::{BATCH, DatagramTransport, Link, of_asyncio};
+
+/// What an exception of `error_received()` goes through in asyncio where a datagram waited.
+const SENDTO_READY: ReadyMethod = of_asyncio(c"_sendto_ready");
 
 const WRITE_FAILED: &str = "Fatal write error on datagram transport";
 
@@ -208,7 +212,7 @@ impl Py<DatagramTransport> {
                     self.queue.borrow_mut().put_back(next);
                     return waiting;
                 }
-                Ok(Outcome::Failed(exception)) => self.report_error(&exception)?,
+                Ok(Outcome::Failed(exception)) => self.report_error(&exception, SENDTO_READY)?,
                 Err(raised) => return self.fatal_error(raised, WRITE_FAILED),
             }
         }

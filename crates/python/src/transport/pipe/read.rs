@@ -24,12 +24,19 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Transport};
-use super::super::flow::report;
+use super::super::flow::{ReadyMethod, report_ready};
 use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading};
 use super::super::source::Source;
 use super::Kind;
 
 const REFUSAL: &str = "Pipe transport is for pipes/sockets only.";
+
+/// What an exception of `data_received()` goes through in asyncio.
+const READ_READY: ReadyMethod = ReadyMethod {
+    module: c"asyncio.unix_events",
+    class: c"_UnixReadPipeTransport",
+    name: c"_read_ready",
+};
 
 /// The reading end of a pipe.
 #[derive(Debug)]
@@ -105,14 +112,7 @@ impl Py<ReadPipeTransport> {
             Ok(data) => {
                 let called = protocol.call_method1(&names().data_received, &data);
                 called.map(drop).or_else(|raised| {
-                    // The name is asked of Python, with no exception set.
-                    let exception = raised.take();
-                    let message = format!(
-                        "Exception in callback {}._read_ready()",
-                        self.as_obj().type_name()
-                    );
-                    let raised = Raised::restore(exception);
-                    report(&self.whose(Some(&event_loop)), raised, &message)
+                    report_ready(&self.whose(Some(&event_loop)), raised, READ_READY)
                 })
             }
             Err(NoData::Eof) => {
