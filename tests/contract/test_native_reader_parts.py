@@ -8,11 +8,12 @@ import fcntl
 import random
 import socket
 import termios
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from contract.kits import Kit, both_kits
+from contract.kits import BATUTA_KIT, Kit, both_kits
 from contract.streams import stream
 from contract.support import until
 from loops import Run
@@ -24,6 +25,13 @@ FIRST = 40_000
 kinds = pytest.mark.parametrize("kind", ["tcp", "unix"])
 
 
+def counted(sock: Any, question: int) -> int:
+    """Bytes in one of the queues of a socket."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock.fileno(), question, count)
+    return count[0]
+
+
 class Sender:
     """The far end, which sends `SENT` in parts, and knows when each has been received."""
 
@@ -32,10 +40,9 @@ class Sender:
         self.near = writer.get_extra_info("socket")
         self.sent = 0
 
-    def waiting(self) -> int:
-        count = array.array("i", [0])
-        fcntl.ioctl(self.near.fileno(), termios.FIONREAD, count)
-        return count[0]
+    def is_received(self) -> bool:
+        """First nothing is under way any more, then nothing waits at the near end."""
+        return not (counted(self.peer, termios.TIOCOUTQ) or counted(self.near, termios.FIONREAD))
 
     async def send(self, count: int, *, received: bool = True) -> None:
         """Sends the next `count` bytes; returns when the transport has `received` them."""
@@ -46,7 +53,7 @@ class Sender:
             except BlockingIOError:
                 await asyncio.sleep(0.001)
         if received:
-            await until(lambda: not self.waiting(), "everything is received")
+            await until(self.is_received, "everything is received")
 
 
 async def begun(reader: Any, sender: Sender, *parts: int) -> asyncio.Task[bytes]:
@@ -247,3 +254,33 @@ def test_the_transport_is_paused_and_goes_on(kit: Kit, run: Run, kind: str) -> N
             await until(reader._transport.is_reading)
 
     run(main)
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("count", "ahead"), [(SIZE, True), (1 << 20, True), ((1 << 20) + 1, False), (20_000, False)]
+)
+def test_the_object_is_made_when_the_first_part_comes(
+    run: Run, is_stock: bool, kind: str, count: int, ahead: bool
+) -> None:
+    """Neither before nor where too much was announced: Python's own allocator knows."""
+    if is_stock:
+        pytest.skip("only Batuta's transports receive into it")
+
+    async def main() -> int:
+        async with stream(BATUTA_KIT, kind) as (reader, writer, peer):
+            sender = Sender(peer, writer)
+            task = asyncio.create_task(reader.readexactly(count))
+            await asyncio.sleep(0)
+            tracemalloc.start()
+            try:
+                await sender.send(10_000)
+                traced, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            await gone(task)
+            return traced
+
+    traced = run(main)
+    assert traced < count + 20_000
+    assert (traced >= count) == ahead

@@ -1,7 +1,8 @@
 //! The way in of a transport: from its descriptor to a `bytes` object.
 //!
-//! Role: what is known of the descriptor ([`Intake`]), one read, and the methods
-//! that pause and resume reading. What becomes of the data is the transport's.
+//! Role: what is known of the descriptor ([`Intake`]), where a read goes, and the methods
+//! that pause and resume reading. The read itself is [`Source`]'s; what becomes of the data
+//! is the transport's.
 //!
 //! One read per transport and turn, depth first. Small reads go through the
 //! loop's one hot buffer and become a `bytes` of their exact size; after a large

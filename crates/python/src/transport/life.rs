@@ -11,7 +11,7 @@ use crate::ffi::names::Name;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::endpoint::{LOGGED_LOST_WRITES, Phase, Transport};
-use super::flow::{Whose, report};
+use super::report::{Whose, report};
 use super::server;
 
 impl<T: Transport> Py<T> {

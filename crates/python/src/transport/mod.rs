@@ -13,6 +13,7 @@ mod flow;
 mod intake;
 mod life;
 mod pipe;
+mod report;
 mod server;
 mod socket;
 mod source;

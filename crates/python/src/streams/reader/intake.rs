@@ -43,7 +43,7 @@ impl Py<NativeStreamReader> {
     }
 
     /// Has a transport receive into the object that a coroutine gets which waits for just so many
-    /// bytes, in `readexactly(n)`, if that is worth it: see [`fill_whole`](super::super::buffer::Buffer::fill_whole).
+    /// bytes, in `readexactly(n)`, if that is worth it: see `Buffer::fill_whole`.
     #[inline]
     pub fn fill_whole<E>(
         &self,

@@ -13,8 +13,8 @@ use crate::ffi::method::Methods;
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::super::endpoint::Phase;
-use super::super::flow::{ReadyMethod, report_ready};
 use super::super::intake::{MAX_READ, Reading};
+use super::super::report::{ReadyMethod, report_ready};
 use super::address::Family;
 use super::{BATCH, DatagramTransport, of_asyncio};
 

@@ -15,7 +15,7 @@ use crate::ffi::{Args, Obj, Py, PyResult, Raised};
 use crate::handle::{Core, TimerHandle};
 
 use super::super::endpoint::{Phase, Transport};
-use super::super::flow::ReadyMethod;
+use super::super::report::ReadyMethod;
 use super::super::write_buffer::require_bytes_like;
 use super::address::{self, Family};
 use super::send_queue::{Datagram, Destination};

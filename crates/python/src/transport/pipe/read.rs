@@ -24,8 +24,8 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Transport};
-use super::super::flow::{ReadyMethod, report_ready};
 use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading};
+use super::super::report::{ReadyMethod, report_ready};
 use super::super::source::Source;
 use super::Kind;
 

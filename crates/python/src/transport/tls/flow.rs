@@ -8,7 +8,7 @@ use crate::ffi::method::Properties;
 use crate::ffi::names::Name;
 use crate::ffi::{Obj, Py, PyResult};
 
-use super::super::flow::{Whose, report};
+use super::super::report::{Whose, report};
 use super::lookups::{own_names, pending};
 use super::protocol::NativeSSLProtocol;
 
