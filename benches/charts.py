@@ -118,8 +118,8 @@ def overview(report: Report, groups: Sequence[str]) -> Bars | None:
 
 def _ratio(result: RowResult, loop: str) -> float | None:
     figure = FIGURES[result.row.kind][0]
-    own, stock = result.summary(loop, figure.key), result.summary(BASELINE, figure.key)
-    if not own or not stock or own.median <= 0 or stock.median <= 0:
+    own, stock = result.summary(loop, figure), result.summary(BASELINE, figure)
+    if not own or not stock or own.value <= 0 or stock.value <= 0:
         return None
     return times_better(own, stock, higher_is_better=figure.higher_is_better)
 

@@ -20,7 +20,7 @@ from benches.pace import Pace
 from benches.peers import Peers
 from benches.report import RELEASE, Report
 from benches.rows import ROWS, Row, Tier, select
-from benches.runner import RowResult, run_row
+from benches.runner import TAIL_ROUNDS, RowResult, run_row
 from benches.settings import Settings
 
 
@@ -92,8 +92,9 @@ def describe(settings: Settings) -> str:
         else "**server and load share one core: requests per second and latency say little**"
     )
     return (
-        f"{settings.rounds} rounds in changing order, {settings.scale:g} of the fixed numbers of "
-        f"operations, windows of {settings.seconds:g} s under load; {cores}"
+        f"{settings.rounds} rounds in changing order ({TAIL_ROUNDS * settings.rounds} where "
+        f"latencies are shown), {settings.scale:g} of the fixed numbers of operations, windows of "
+        f"{settings.seconds:g} s under load; {cores}"
     )
 
 

@@ -11,7 +11,7 @@ from benches.figures import FIGURES, Figure
 from benches.runner import RowResult, shortened
 from benches.stats import Summary, geometric_mean, times_better, within_noise
 
-FORMAT = 2
+FORMAT = 3
 """Of the JSON."""
 
 WIDE_SPREAD = 0.10
@@ -143,8 +143,8 @@ class Report:
         for result in results:
             name = f"`{result.row.name}`" + (" †" if result.marked else "")
             cells = [f"{name} {result.row.about}"]
-            summaries = {loop: result.summary(loop, figure.key) for loop in loops}
-            found = [one.median for loop, one in summaries.items() if one and loop != LIMIT]
+            summaries = {loop: result.summary(loop, figure) for loop in loops}
+            found = [one.value for loop, one in summaries.items() if one and loop != LIMIT]
             best = (max if figure.higher_is_better else min)(found, default=None)
             for loop, summary in summaries.items():
                 if summary is None:
@@ -168,7 +168,7 @@ class Report:
         rivals = self._rivals()
         ratios, behind, close = [], [], []
         for result in results:
-            summaries = {loop: result.summary(loop, figure.key) for loop in self.loops}
+            summaries = {loop: result.summary(loop, figure) for loop in self.loops}
             pair = _pair(figure, summaries, subject, rivals)
             if pair is None:
                 continue
@@ -248,15 +248,15 @@ def _empty_cell(result: RowResult, loop: str) -> str:
 def _distance(summaries: Summaries, subject: str) -> str:
     """How many times the cost of the plain epoll server."""
     own, limit = summaries.get(subject), summaries.get(LIMIT)
-    return f"{own.median / limit.median:.2f}x" if own and limit and limit.median else "-"
+    return f"{own.value / limit.value:.2f}x" if own and limit and limit.value else "-"
 
 
 def _cell(
     figure: Figure, summary: Summary, stock: Summary | None, best: float | None, loop: str
 ) -> str:
-    """Median, spread, and how many times better than stock."""
-    text = f"{summary.median:,.{figure.digits}f}"
-    if figure.compared and loop != LIMIT and summary.median == best:
+    """Value, spread, and how many times better than stock."""
+    text = f"{summary.value:,.{figure.digits}f}"
+    if figure.compared and loop != LIMIT and summary.value == best:
         text = f"**{text}**"
     text += f" ±{summary.spread / 2:.0%}"
     if summary.spread > WIDE_SPREAD:
@@ -282,7 +282,7 @@ def _pair(figure: Figure, summaries: Summaries, subject: str, rivals: list[str])
     if not found or own is None:
         return None
     pick = max if figure.higher_is_better else min
-    best = pick(found, key=lambda loop: found[loop].median)
+    best = pick(found, key=lambda loop: found[loop].value)
     return _Pair(own, found[best], best)
 
 

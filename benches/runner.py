@@ -1,6 +1,7 @@
 """The interleaved run: for each row, every loop's worker in turn, round after round.
 
-The order changes from round to round. There are more rounds, up to twice as many as were asked for,
+The order changes from round to round. A row whose latencies are shown has three times as many
+rounds, for the sake of their tail. There are more rounds, up to twice as many as were asked for,
 until each loop has enough undisturbed samples. The disturbed ones are left out; where a loop has
 not enough others, all samples of the row are used, and the row is marked. A sample that a slow core
 has spoilt is taken again at once, while there is patience (`pace`). A loop that fails on a row is
@@ -21,7 +22,7 @@ from typing import Any
 from benches.child import WorkerFailed
 from benches.contestants import Contestant
 from benches.drivers import Driver, driver_for, takes_part
-from benches.figures import FIGURES, Sample
+from benches.figures import FIGURES, Figure, Sample
 from benches.load import LoadFailed
 from benches.pace import Pace
 from benches.peers import Missing, Peers
@@ -30,6 +31,10 @@ from benches.settings import Settings
 from benches.stats import Summary, summarize
 
 Say = Callable[[str], None]
+
+TAIL_ROUNDS = 3
+"""How many times as many rounds a row has whose latencies are shown: the 99.9th percentile of one
+window is made by a handful of its requests."""
 
 PATIENCE = 1
 """How many times as long as its samples a row may wait for a core at full pace."""
@@ -77,13 +82,13 @@ class RowResult:
         loops = self.identities.keys() - self.failures.keys()
         return any(len(self.undisturbed(loop)) < enough for loop in loops)
 
-    def summary(self, loop: str, figure: str) -> Summary | None:
+    def summary(self, loop: str, figure: Figure) -> Summary | None:
         """None for a loop that failed on this row, even if only in a late round."""
         if loop in self.failures:
             return None
         # Not every row of a kind has every figure.
-        found = [one.figures[figure] for one in self.used(loop) if figure in one.figures]
-        return summarize(found) if found else None
+        found = [one.figures[figure.key] for one in self.used(loop) if figure.key in one.figures]
+        return summarize(found, lower_quartile=figure.lower_quartile) if found else None
 
     def remarks(self) -> dict[str, list[str]]:
         """By loop, those that any of the used samples has."""
@@ -113,7 +118,7 @@ class RowResult:
                 loop: {
                     figure.key: vars(summary)
                     for figure in FIGURES[self.row.kind]
-                    if (summary := self.summary(loop, figure.key))
+                    if (summary := self.summary(loop, figure))
                 }
                 for loop in loops
             },
@@ -137,6 +142,11 @@ class RowResult:
         )
 
 
+def rounds_of(row: Row, settings: Settings) -> int:
+    """How many undisturbed samples of each loop the row wants."""
+    return settings.rounds * (TAIL_ROUNDS if getattr(row, "shows_latency", False) else 1)
+
+
 def run_row(
     row: Row,
     entrants: dict[str, tuple[Contestant, Path]],
@@ -151,7 +161,8 @@ def run_row(
     `peers` keeps servers that client rows talk to for the rows that follow, `pace` what it knows of
     the server's core; without it no look is taken at that.
     """
-    result = RowResult(row, wanted=settings.rounds)
+    wanted = rounds_of(row, settings)
+    result = RowResult(row, wanted=wanted)
     order = random.Random(f"{seed} {row.name}")
     with contextlib.ExitStack() as stack:
         peers = peers or stack.enter_context(Peers(settings.client_core))
@@ -197,9 +208,9 @@ def run_row(
 
         if pace:
             a_round = len(drivers) * (settings.seconds + settings.warm_up)
-            pace.patience = PATIENCE * settings.rounds * a_round
-        for _ in range(2 * settings.rounds):
-            if all(len(result.undisturbed(loop)) >= settings.rounds for loop in drivers):
+            pace.patience = PATIENCE * wanted * a_round
+        for _ in range(2 * wanted):
+            if all(len(result.undisturbed(loop)) >= wanted for loop in drivers):
                 break
             names = list(drivers)
             order.shuffle(names)

@@ -1,4 +1,4 @@
-"""Median, spread and ratio: the only arithmetic between the measurements and the tables."""
+"""Middle, spread and ratio: the only arithmetic between the measurements and the tables."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Summary:
-    """The middle of some measurements and how far they scatter."""
+    """What some measurements come to and how far they scatter."""
 
-    median: float
+    value: float
     spread: float
-    """Interquartile range over the median: 0.02 means the middle half lies within 2 %."""
+    """Interquartile range over the value: 0.02 means the middle half lies within 2 %."""
     count: int
 
 
-def summarize(values: Sequence[float]) -> Summary:
-    """A ValueError without values: nothing must not look like something."""
+def summarize(values: Sequence[float], *, lower_quartile: bool = False) -> Summary:
+    """The median, or what a quarter of the values stay below; a ValueError without values:
+    nothing must not look like something."""
     if not values:
         raise ValueError("nothing was measured")
-    median = statistics.median(values)
-    if len(values) == 1 or median == 0:
-        return Summary(median, 0.0, len(values))
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return Summary(median, (third - first) / median, len(values))
+    if len(values) == 1:
+        return Summary(values[0], 0.0, 1)
+    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
+    value = first if lower_quartile else median
+    return Summary(value, (third - first) / value if value else 0.0, len(values))
 
 
 def percentile(ordered: Sequence[int], per_mille: int) -> int:
@@ -40,8 +41,8 @@ def times_better(subject: Summary, other: Summary, *, higher_is_better: bool) ->
     """How many times better the subject is than the other: 2.0 for half the cost or twice the
     rate, below 1 when it is behind."""
     if higher_is_better:
-        return subject.median / other.median
-    return other.median / subject.median
+        return subject.value / other.value
+    return other.value / subject.value
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:

@@ -51,7 +51,7 @@ class Compared:
 
     @property
     def gain(self) -> float:
-        return self.epoll.median / self.uring.median
+        return self.epoll.value / self.uring.value
 
 
 def sample(place: str, row: tuple[int, int, int], settings: Settings) -> float | None:
@@ -99,8 +99,8 @@ def table(results: list[Compared]) -> str:
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {one.size:,} B | {one.connections:,} | {one.in_flight} | {one.epoll.median:.2f} "
-        f"±{one.epoll.spread:.0%} | {one.uring.median:.2f} ±{one.uring.spread:.0%} "
+        f"| {one.size:,} B | {one.connections:,} | {one.in_flight} | {one.epoll.value:.2f} "
+        f"±{one.epoll.spread:.0%} | {one.uring.value:.2f} ±{one.uring.spread:.0%} "
         f"| {one.gain:.2f}x |"
         for one in results
     ]

@@ -27,11 +27,13 @@ from benches import cli, environments, load, wire, worker
 from benches.child import Worker, WorkerFailed
 from benches.contestants import CONTESTANTS, LIMIT, Contestant
 from benches.echo_driver import EchoDriver
+from benches.figures import FIGURES
 from benches.idle_driver import IdleDriver
 from benches.rows import ROWS, IdleRow, Tier, echo, scheduling, select
 from benches.runner import run_row
 from benches.settings import Settings
 
+CPU = FIGURES["scheduling"][0]
 TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.05, warm_up=0.02)
 START: dict[str, Any] = {**CONTESTANTS["stock"].start, "cores": []}
 
@@ -263,10 +265,10 @@ def test_a_loop_that_fails_is_out_of_the_row_and_the_others_go_on() -> None:
     )
     assert set(result.failures) == {"broken"}
     assert "new_event_loop" in result.failures["broken"]
-    assert result.summary("broken", "cpu_ns") is None
-    stock = result.summary("stock", "cpu_ns")
+    assert result.summary("broken", CPU) is None
+    stock = result.summary("stock", CPU)
     assert stock is not None
-    assert stock.median > 0
+    assert stock.value > 0
 
 
 # Environments and the command
@@ -318,7 +320,7 @@ def test_the_command_writes_the_table_and_everything_measured(
     assert [row["name"] for row in written["rows"]] == ["call_soon", "sleep0"]
     for row in written["rows"]:
         assert 2 <= len(row["rounds"]) <= 4
-        assert row["summary"]["stock"]["cpu_ns"]["median"] > 0
+        assert row["summary"]["stock"]["cpu_ns"]["value"] > 0
 
 
 ON_ONE_CORE = (

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 
 from benches import runner
 from benches.contestants import CONTESTANTS, Contestant
-from benches.figures import Sample
+from benches.figures import FIGURES, Sample
 from benches.pace import FIRST_LOOKS, Pace
 from benches.peers import Peers
 from benches.rows import ROWS, Row
@@ -30,6 +30,9 @@ from benches.stats import (
 
 from measurements import report
 
+CPU = FIGURES["scheduling"][0]
+TAIL = next(one for one in FIGURES["echo"] if one.key == "p999_us")
+
 # Statistics
 
 
@@ -44,9 +47,15 @@ def test_one_wild_value_moves_neither_median_nor_spread() -> None:
     assert summarize([10.0, 10.0, 10.0, 10.0, 9000.0]) == Summary(10.0, 0.0, 5)
 
 
-def test_nothing_measured_has_no_median() -> None:
+def test_nothing_measured_comes_to_nothing() -> None:
     with pytest.raises(ValueError, match="nothing was measured"):
         summarize([])
+
+
+def test_the_lower_quartile_is_what_a_quarter_stays_below() -> None:
+    assert summarize([5.0, 1.0, 4.0, 2.0, 3.0], lower_quartile=True) == Summary(2.0, 1.0, 5)
+    assert summarize([7.0], lower_quartile=True) == Summary(7.0, 0.0, 1)
+    assert summarize([0.0, 0.0, 1.0], lower_quartile=True) == Summary(0.0, 0.0, 3)
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
@@ -95,7 +104,7 @@ class Scripted:
     def sample(self) -> Sample:
         assert self.warm
         value, disturbed = self._script.pop(0) if len(self._script) > 1 else self._script[0]
-        return Sample({"cpu_ns": value, "wall_ns": value}, {}, disturbed)
+        return Sample(dict.fromkeys(("cpu_ns", "wall_ns", "p999_us"), value), {}, disturbed)
 
     def __enter__(self) -> Scripted:
         return self
@@ -113,6 +122,7 @@ def run_scripts(
     monkeypatch: pytest.MonkeyPatch,
     rounds: int,
     pace: Pace | None = None,
+    row: str = "sleep0",
     **scripts: list[tuple[float, str | None]],
 ) -> RowResult:
     def driver_for(
@@ -122,7 +132,7 @@ def run_scripts(
 
     monkeypatch.setattr(runner, "driver_for", driver_for)
     entrants = {name: (CONTESTANTS[name], Path("unused")) for name in scripts}
-    return run_row(ROWS["sleep0"], entrants, Settings(rounds=rounds), lambda text: None, pace=pace)
+    return run_row(ROWS[row], entrants, Settings(rounds=rounds), lambda text: None, pace=pace)
 
 
 def test_a_disturbed_sample_is_left_out_and_there_is_another_round(
@@ -136,8 +146,8 @@ def test_a_disturbed_sample_is_left_out_and_there_is_another_round(
     )
     assert len(result.rounds) == 4
     assert not result.marked
-    assert result.summary("batuta", "cpu_ns") == Summary(10.0, 0.0, 3)
-    assert result.summary("stock", "cpu_ns") == Summary(100.0, 0.0, 4)
+    assert result.summary("batuta", CPU) == Summary(10.0, 0.0, 3)
+    assert result.summary("stock", CPU) == Summary(100.0, 0.0, 4)
     text = report([result], ["stock", "batuta"])
     assert "- `sleep0`: 1 of 8 samples disturbed, left out" in text
 
@@ -153,7 +163,7 @@ def test_all_samples_of_a_row_are_used_where_a_loop_has_too_few_others(
     )
     assert len(result.rounds) == 6
     assert result.marked
-    assert result.summary("batuta", "cpu_ns") == Summary(20.0, 0.0, 6)
+    assert result.summary("batuta", CPU) == Summary(20.0, 0.0, 6)
     assert [sample.figures["cpu_ns"] for sample in result.used("stock")].count(300.0) == 1
 
 
@@ -166,6 +176,16 @@ def test_a_row_without_undisturbed_rounds_is_shown_and_marked(
     assert "`sleep0` †" in report([result], ["stock"])
     text = report([result], ["stock"])
     assert "6 of 6 samples disturbed, kept for want of enough others" in text
+
+
+def test_a_tail_is_taken_from_three_times_as_many_rounds_and_pauses_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tails: list[tuple[float, str | None]] = [(one, None) for one in (300.0, 9000.0, 300.0)] * 4
+    result = run_scripts(monkeypatch, 4, row="echo_1k_c100", batuta=tails)
+    assert result.wanted == len(result.rounds) == 12
+    assert result.summary("batuta", TAIL) == Summary(300.0, 29.0, 12)
+    assert run_scripts(monkeypatch, 4, row="echo_1k", batuta=tails).wanted == 4
 
 
 def test_a_sample_that_a_slow_core_has_spoilt_is_taken_again(
