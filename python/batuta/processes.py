@@ -5,9 +5,9 @@ own watcher (``make_watcher``); before, asyncio takes one from the policy, which
 may cost a thread per child, so ``ChildWatcher`` and ``make_transport`` stand in:
 a pidfd that the loop watches (Linux 5.3), or a waiting thread where there is none.
 
-Ownership: a watcher owns the pidfds until their child has ended; a loop owns no
-watcher that knows it. Thread: the loop's; a fallback thread only hands its result
-to the loop.
+Ownership: a pidfd is the callback's that waits for its child, and ends with it, also
+when the loop is closed before; a loop owns no watcher that knows it. Thread: the
+loop's; a fallback thread only hands its result to the loop.
 """
 
 from __future__ import annotations
@@ -32,6 +32,24 @@ _stock: Any = unix_events
 _Callback = Callable[..., object]
 
 
+class _Pidfd:
+    """A descriptor of a child process, closed when nobody has it any more."""
+
+    def __init__(self, pid: int) -> None:
+        self._number = -1
+        self._number = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+    __del__ = close
+
+
 class ChildWatcher:
     """Watches child processes for one loop, up to Python 3.13."""
 
@@ -41,7 +59,7 @@ class ChildWatcher:
     def add_child_handler(self, pid: int, callback: _Callback, *args: Any) -> None:
         """Call ``callback(pid, returncode, *args)`` in the loop when `pid` has ended."""
         try:
-            pidfd = os.pidfd_open(pid)
+            pidfd = _Pidfd(pid)
         except OSError:
             threading.Thread(
                 target=self._wait_in_thread,
@@ -53,10 +71,10 @@ class ChildWatcher:
             self._loop._add_reader(pidfd, self._child_ended, pidfd, pid, callback, args)
 
     def _child_ended(
-        self, pidfd: int, pid: int, callback: _Callback, args: tuple[Any, ...]
+        self, pidfd: _Pidfd, pid: int, callback: _Callback, args: tuple[Any, ...]
     ) -> None:
         self._loop._remove_reader(pidfd)
-        os.close(pidfd)
+        pidfd.close()
         callback(pid, _reap(pid), *args)
 
     def _wait_in_thread(self, pid: int, callback: _Callback, args: tuple[Any, ...]) -> None:

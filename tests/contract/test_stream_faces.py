@@ -7,10 +7,11 @@ import gc
 import socket
 import warnings
 import weakref
+from typing import Any
 
 import pytest
 
-from contract.support import Recorder, both_kinds, connected, receive, turns, until
+from contract.support import Recorder, both_kinds, connected, raw_pair, receive, turns, until
 from loops import Run
 
 
@@ -212,6 +213,75 @@ def test_the_repr_tells_the_state(run: Run) -> None:
             assert "closed" in repr(transport)
 
     run(main)
+
+
+def state(transport: Any) -> str:
+    """What `repr()` tells beside the class and the number."""
+    told = repr(transport).partition(" ")[2]
+    return told.replace(f"fd={transport._sock_fd}", "fd=N").rstrip(">")
+
+
+IDLE = "write=<idle, bufsize=0"
+
+
+@both_kinds
+def test_the_repr_tells_what_is_waited_for_to_the_end(run: Run, kind: str) -> None:
+    class Told(Recorder):
+        lost_as = ""
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost_as = state(self.transport)
+            super().connection_lost(exc)
+
+    async def main() -> None:
+        async with connected(kind, Told) as (transport, protocol, peer):
+            number = transport.get_extra_info("socket").fileno()
+            await turns(2)
+            assert state(transport) == f"fd=N read=polling {IDLE}"
+            transport.pause_reading()
+            assert state(transport) == f"fd=N read=idle {IDLE}"
+            transport.resume_reading()
+            transport.write(b"x" * 8_000_000)
+            waiting = transport.get_write_buffer_size()
+            assert state(transport) == f"fd=N read=polling write=<polling, bufsize={waiting}"
+            transport.close()
+            assert state(transport) == f"closing fd=N read=idle write=<polling, bufsize={waiting}"
+            transport.abort()
+            assert state(transport) == f"closing fd=N read=idle {IDLE}"
+            await until(lambda: protocol.lost)
+            assert protocol.lost_as == f"closing fd=N read=idle {IDLE}"
+            assert state(transport) == "closed fd=N"
+            assert transport._sock_fd == number
+            peer.close()
+
+    run(main)
+
+
+def test_the_repr_after_the_end_of_what_came_in(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", lambda: Recorder(True)) as (transport, protocol, peer):
+            peer.shutdown(socket.SHUT_WR)
+            await until(lambda: "eof_received" in protocol.events)
+            await turns(2)
+            assert state(transport) == f"fd=N read=idle {IDLE}"
+
+    run(main)
+
+
+def test_the_repr_when_the_loop_is_closed(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> Any:
+        near, peer = raw_pair("tcp")
+        transport, _ = await loop.create_connection(Recorder, sock=near)
+        return transport, peer
+
+    transport, peer = loop.run_until_complete(main())
+    loop.close()
+    peer.close()
+    assert state(transport) == "fd=N"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del transport
+        gc.collect()
 
 
 def test_many_connections_come_and_go(run: Run) -> None:

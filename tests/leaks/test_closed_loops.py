@@ -6,8 +6,11 @@ A program may run many loops one after the other, and look for cycles that it ma
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import signal
 import socket
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
@@ -115,3 +118,22 @@ def test_a_closed_loop_has_no_selector(way: Way) -> None:
     assert loop._selector is not None  # type: ignore[attr-defined]
     loop.close()
     assert loop._selector is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="asyncio's own watcher leaves it open")
+def test_a_child_that_outlives_its_loop_leaves_no_descriptor(way: Way) -> None:
+    if way.is_stock:
+        pytest.skip("a thread waits (3.11), or asyncio's watcher leaves it open (3.12, 3.13)")
+    before = set(os.listdir("/proc/self/fd"))
+    loop = way.new_loop()
+    transport, _ = loop.run_until_complete(
+        loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "sleep", "60", stdin=None, stdout=None, stderr=None
+        )
+    )
+    loop.close()
+    transport.close()  # kills it
+    assert transport.get_extra_info("subprocess").wait() == -signal.SIGKILL
+    del transport
+    gc.collect()
+    assert set(os.listdir("/proc/self/fd")) == before

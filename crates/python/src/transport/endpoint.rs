@@ -63,6 +63,8 @@ pub struct Endpoint {
     /// The context that the transport was made to run in (Python 3.15); without
     /// one each callback runs in a copy of its scheduler's.
     pub(super) given_context: Slot,
+    /// The descriptor; its complement, which is negative, once the file is not the transport's
+    /// any more.
     pub(super) fd: Cell<RawFd>,
     pub(super) token: Cell<Option<Token>>,
     /// Whether edges tell of room to write, too: not before something waits for it.
@@ -112,9 +114,20 @@ impl Endpoint {
             return Err(Errno::BADF);
         }
         // SAFETY: the file (or the transport, which has put a descriptor of
-        // its own here) keeps it open until `finish` closes the file, which sets
-        // the number to -1 first.
+        // its own here) keeps it open until `finish` closes the file, which makes
+        // the number negative first.
         Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// The number of the descriptor, also after the end.
+    pub fn number(&self) -> RawFd {
+        let fd = self.fd.get();
+        if fd < 0 { !fd } else { fd }
+    }
+
+    /// Uses the descriptor no more; its number is still told.
+    pub fn drop_fd(&self) {
+        self.fd.set(!self.number());
     }
 
     /// Uses another descriptor of the same file, which the transport keeps open

@@ -4,7 +4,7 @@ use crate::asyncio::names;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Args, Obj, Py, PyResult};
 
-use super::endpoint::Transport;
+use super::endpoint::{Phase, Transport};
 
 /// The methods that all transports share.
 pub fn methods<T: Transport>() -> Methods<T> {
@@ -65,12 +65,39 @@ fn extra_info<T: Transport>(this: &Py<T>, args: &Args<'_>) -> PyResult<Obj> {
     endpoint.extra.get(&endpoint.file, name, default.unwrap_or(&Obj::none()))
 }
 
+/// `repr()` in the shape of asyncio's transports of sockets.
+pub fn describe<T: Transport>(
+    this: &Py<T>,
+    reading: bool,
+    writing: bool,
+    bufsize: usize,
+) -> PyResult<Obj> {
+    let endpoint = this.endpoint();
+    let mut parts = vec![this.as_obj().type_name()];
+    let event_loop = endpoint.event_loop();
+    if event_loop.is_none() {
+        parts.push("closed".to_owned());
+    } else if endpoint.is_closing() {
+        parts.push("closing".to_owned());
+    }
+    parts.push(format!("fd={}", endpoint.number()));
+    if event_loop.is_some_and(|event_loop| !event_loop.is_closed()) {
+        let state = |polling: bool| if polling { "polling" } else { "idle" };
+        parts.push(format!("read={}", state(reading && !endpoint.is_closing())));
+        parts.push(format!(
+            "write=<{}, bufsize={bufsize}>",
+            state(writing && endpoint.phase() < Phase::Lost)
+        ));
+    }
+    Obj::str(&format!("<{}>", parts.join(" ")))
+}
+
 /// The private names that libraries and tests read.
 pub fn properties<T: Transport>() -> Properties<T> {
     Properties::new()
         .get(c"_loop", |this: &Py<T>| Ok(this.endpoint().event_loop().map(Py::into_obj)))
         .get(c"_protocol", |this: &Py<T>| Ok(this.endpoint().protocol()))
-        .get(c"_sock_fd", |this: &Py<T>| Obj::int(i64::from(this.endpoint().fd.get())))
+        .get(c"_sock_fd", |this: &Py<T>| Obj::int(i64::from(this.endpoint().number())))
         .get(c"_server", |this: &Py<T>| Ok(this.endpoint().server.get()))
         .get(c"_closing", |this: &Py<T>| Ok(this.endpoint().is_closing()))
         .get(c"_conn_lost", |this: &Py<T>| Ok(this.conn_lost() as usize))

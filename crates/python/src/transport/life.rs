@@ -111,7 +111,7 @@ impl<T: Transport> Py<T> {
     /// Lets go of the file without closing it: it is somebody else's from now on.
     pub fn forget_file(&self) {
         self.unregister();
-        self.endpoint().fd.set(-1);
+        self.endpoint().drop_fd();
         self.endpoint().file.forget();
     }
 
@@ -152,15 +152,12 @@ impl<T: Transport> Py<T> {
         self.schedule_lost(reason)
     }
 
-    /// Schedules `connection_lost(reason)`.
+    /// Schedules `connection_lost(reason)`; a `RuntimeError` if the loop is closed.
     pub fn schedule_lost(&self, reason: &Obj) -> PyResult<()> {
         let endpoint = self.endpoint();
         endpoint.phase.set(Phase::Lost);
         if let Some(event_loop) = endpoint.event_loop() {
-            if event_loop.check_closed().is_err() {
-                Raised::already_set().clear();
-                return Ok(()); // Nobody is left to be told.
-            }
+            event_loop.check_closed()?;
             let callback = self.as_obj().getattr(&names()._call_connection_lost)?;
             endpoint.schedule(&callback, std::slice::from_ref(reason))?;
         }
@@ -187,7 +184,7 @@ impl<T: Transport> Py<T> {
     fn finish(&self) -> PyResult<()> {
         let endpoint = self.endpoint();
         self.unregister();
-        endpoint.fd.set(-1);
+        endpoint.drop_fd();
         endpoint.phase.set(Phase::Closed);
         let closed = endpoint.file.close().map_err(Raised::take);
         endpoint.protocol.set(None);

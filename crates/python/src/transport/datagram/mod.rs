@@ -21,7 +21,6 @@ mod write;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
-use std::os::fd::AsRawFd;
 
 use batuta_engine::driver::Readiness;
 
@@ -32,7 +31,7 @@ use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 
 use super::AnyTransport;
-use super::endpoint::{Endpoint, Phase, ROOM, Transport};
+use super::endpoint::{Endpoint, ROOM, Transport};
 use super::face;
 use super::flow;
 use super::intake::{MAX_READ, Reading};
@@ -127,27 +126,8 @@ impl DatagramTransport {
     }
 
     fn repr(this: &Py<Self>) -> PyResult<Obj> {
-        let endpoint = &this.endpoint;
-        let mut parts = vec![this.as_obj().type_name()];
-        if endpoint.phase() == Phase::Closed {
-            parts.push("closed".to_owned());
-        } else {
-            if endpoint.is_closing() {
-                parts.push("closing".to_owned());
-            }
-            if let Ok(fd) = endpoint.fd() {
-                parts.push(format!("fd={}", fd.as_raw_fd()));
-            }
-            let read = if this.reading.get() == Reading::Active && !endpoint.is_closing() {
-                "polling"
-            } else {
-                "idle"
-            };
-            parts.push(format!("read={read}"));
-            let state = if this.blocked.get() { "polling" } else { "idle" };
-            parts.push(format!("write=<{state}, bufsize={}>", this.buffered()));
-        }
-        Obj::str(&format!("<{}>", parts.join(" ")))
+        let reading = this.reading.get() == Reading::Active;
+        face::describe(this, reading, this.blocked.get(), this.buffered())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Obj, Py, PyResult, Raised};
 
-use super::endpoint::{Endpoint, Phase, Transport};
+use super::endpoint::{Endpoint, Transport};
 use super::face;
 
 pub use read::ReadPipeTransport;
@@ -85,7 +85,8 @@ fn describe<T: Transport>(
     bufsize: Option<usize>,
 ) -> PyResult<Obj> {
     let endpoint = this.endpoint();
-    let closed = endpoint.phase() == Phase::Closed;
+    let event_loop = endpoint.event_loop();
+    let closed = event_loop.is_none();
     let mut parts = vec![this.as_obj().type_name()];
     if closed {
         parts.push("closed".to_owned());
@@ -95,7 +96,7 @@ fn describe<T: Transport>(
     parts.push(format!("fd={fileno}"));
     if closed {
         parts.push("closed".to_owned());
-    } else if endpoint.event_loop().is_none_or(|event_loop| event_loop.is_closed()) {
+    } else if event_loop.is_none_or(|event_loop| event_loop.is_closed()) {
         parts.push("open".to_owned());
     } else {
         parts.push(if polling { "polling" } else { "idle" }.to_owned());

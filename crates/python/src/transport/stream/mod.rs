@@ -161,25 +161,8 @@ impl StreamTransport {
     }
 
     fn repr(this: &Py<Self>) -> PyResult<Obj> {
-        let endpoint = &this.endpoint;
-        let mut parts = vec![this.as_obj().type_name()];
-        if endpoint.phase() == Phase::Closed {
-            parts.push("closed".to_owned());
-        } else {
-            if endpoint.is_closing() {
-                parts.push("closing".to_owned());
-            }
-            if let Ok(fd) = endpoint.fd() {
-                use std::os::fd::AsRawFd;
-                parts.push(format!("fd={}", fd.as_raw_fd()));
-            }
-            let read =
-                if this.intake.reading.get() == Reading::Active { "polling" } else { "idle" };
-            parts.push(format!("read={read}"));
-            let state = if this.blocked.get() { "polling" } else { "idle" };
-            parts.push(format!("write=<{state}, bufsize={}>", this.buffered()));
-        }
-        Obj::str(&format!("<{}>", parts.join(" ")))
+        let reading = this.intake.reading.get() == Reading::Active && !this.eof_received.get();
+        face::describe(this, reading, this.blocked.get(), this.buffered())
     }
 }
 
