@@ -107,6 +107,8 @@ class Standing:
 
     reached: bool
     text: str
+    level: bool = False
+    """Whether it counts only because what is missing is within the noise."""
 
 
 def standing(aim: Aim, row: dict[str, Any], subject: str) -> Standing | None:
@@ -125,25 +127,28 @@ def standing(aim: Aim, row: dict[str, Any], subject: str) -> Standing | None:
         best = other if times(other, best) > 1 else best
     ratio = times(own, best)
     # As it is shown: nobody should read that 1.15x misses 1.15x.
-    reached = round(ratio, 2) >= round(aim.factor, 2)
-    if aim.level and within_noise(ratio, own, best):
-        reached = True
+    ahead = round(ratio, 2) >= round(aim.factor, 2)
+    level = aim.level and not ahead and within_noise(ratio, own, best)
     shown = 1 / ratio if LIMIT in aim.against else ratio
     text = f"`{row['name']}` {shown:.2f}x"
     limit = None if LIMIT in aim.against else summary_of(row, LIMIT, figure)
     if limit and round(times(limit, best), 2) < aim.factor:
         text += f" (the limit {times(limit, best):.2f}x)"
-    return Standing(reached, text)
+    return Standing(ahead or level, text, level)
 
 
 def cell(aim: Aim, rows: Sequence[dict[str, Any]], subject: str) -> str | None:
-    """How many rows reach the aim, and which do not; None where none says anything."""
+    """How many rows reach the aim, which of them only within the noise, and which do not; None
+    where none says anything."""
     found = [one for row in rows if aim.means(row["name"]) and (one := standing(aim, row, subject))]
     if not found:
         return None
     missed = [one.text for one in found if not one.reached]
+    level = [one.text for one in found if one.level]
     text = f"{len(found) - len(missed)} of {len(found)}"
-    return f"{text}; not {', '.join(missed)}" if missed else f"**{text}**"
+    text = text if missed else f"**{text}**"
+    text += f"; within the noise {', '.join(level)}" if level else ""
+    return text + (f"; not {', '.join(missed)}" if missed else "")
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ class Summary:
 
     value: float
     spread: float
-    """Interquartile range over the value: 0.02 means the middle half lies within 2 %."""
+    """Interquartile range over the value: 0.02 means the middle half lies within 2 %. Of a lower
+    quartile the range of the lower half, in whose middle it is."""
     count: int
 
 
@@ -25,8 +26,11 @@ def summarize(values: Sequence[float], *, lower_quartile: bool = False) -> Summa
     if len(values) == 1:
         return Summary(values[0], 0.0, 1)
     first, median, third = statistics.quantiles(values, n=4, method="inclusive")
-    value = first if lower_quartile else median
-    return Summary(value, (third - first) / value if value else 0.0, len(values))
+    if lower_quartile:
+        value, width = first, median - min(values)
+    else:
+        value, width = median, third - first
+    return Summary(value, width / value if value else 0.0, len(values))
 
 
 def percentile(ordered: Sequence[int], per_mille: int) -> int:

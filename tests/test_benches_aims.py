@@ -67,7 +67,11 @@ def test_level_is_what_differs_by_no_more_than_the_noise() -> None:
         identities = {name: {"type": name, "version": ""} for name in ("batuta", "rloop")}
         return RowResult(ROWS["echo_64"], rounds, identities=identities, wanted=3)
 
-    assert cell(BEST, scattered(10.5)) == "**1 of 1**"
+    assert cell(BEST, scattered(9.5)) == "**1 of 1**"
+    assert cell(BEST, scattered(10.5)) == "**1 of 1**; within the noise `echo_64` 0.95x"
+    assert cell(BEST, scattered(10.5), result_of("echo_1k", batuta=5.0, rloop=4.0)) == (
+        "1 of 2; within the noise `echo_64` 0.95x; not `echo_1k` 0.80x"
+    )
     assert cell(BEST, scattered(12.0)) == "0 of 1; not `echo_64` 0.83x"
     strict = Aim("ahead", ("echo_*",), ("rloop",))
     assert cell(strict, scattered(10.5)) == "0 of 1; not `echo_64` 0.95x"
