@@ -212,10 +212,18 @@ def test_names_after_the_default_executor_was_shut_down(run: Run) -> None:
         await loop.run_in_executor(None, int)
         assert await loop.getaddrinfo("localhost", 80)
         await loop.shutdown_default_executor()
-        with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
-            await loop.getaddrinfo("localhost", 80)
+        for host in ("localhost", "127.0.0.1"):
+            with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
+                await loop.getaddrinfo(host, 80)
 
     run(main)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_closed_loop_answers_nothing(loop: asyncio.AbstractEventLoop, host: str) -> None:
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        loop.getaddrinfo(host, 80).send(None)  # type: ignore[attr-defined]
 
 
 def test_many_names_at_once(run: Run) -> None:

@@ -119,9 +119,11 @@ def test_it_returns_through_stop_iteration(kit: Kit) -> None:
         with pytest.raises(StopIteration) as stop:
             queue.get().send(None)
         assert stop.value.value is item
+        assert len(stop.value.args) == (item is not None)
     with pytest.raises(StopIteration) as stop:
         kit.Lock().__aenter__().send(None)
     assert stop.value.value is None
+    assert repr(stop.value) == "StopIteration()"
 
 
 def test_each_stop_iteration_is_a_new_one(kit: Kit) -> None:

@@ -86,7 +86,7 @@ pub fn uses_own_default(event_loop: &Py<NativeLoop>) -> PyResult<bool> {
     let (stock, this) = (LOOKUPS.get(), event_loop.as_obj());
     let method = this.getattr(&stock.names.run_in_executor)?;
     if !method.attr_or_none(c"__func__")?.is(NATIVE.get())
-        || this.getattr(&stock.names._executor_shutdown_called)?.is_true()?
+        || is_shut_down(event_loop)?
     {
         return Ok(false);
     }
@@ -95,6 +95,12 @@ pub fn uses_own_default(event_loop: &Py<NativeLoop>) -> PyResult<bool> {
         return Ok(true);
     }
     executor.getattr_or_none(&stock.names._thread_name_prefix)?.equals(&stock.own_prefix)
+}
+
+/// Whether `shutdown_default_executor()` was called, after which the default executor takes
+/// nothing more.
+pub fn is_shut_down(event_loop: &Py<NativeLoop>) -> PyResult<bool> {
+    event_loop.as_obj().getattr(&LOOKUPS.get().names._executor_shutdown_called)?.is_true()
 }
 
 /// `loop.run_in_executor(executor, function, *args)`
@@ -127,7 +133,7 @@ fn chosen(event_loop: &Py<NativeLoop>, given: &Obj) -> PyResult<Option<Obj>> {
         return Ok(Some(given.clone()));
     }
     let this = event_loop.as_obj();
-    if this.getattr(&stock.names._executor_shutdown_called)?.is_true()? {
+    if is_shut_down(event_loop)? {
         return Ok(None);
     }
     Ok(this.getattr(&stock.names._default_executor)?.non_none().cloned())

@@ -8,9 +8,10 @@
 
 #[cfg(not(Py_3_12))]
 impl super::Raised {
-    /// Raises `StopIteration(value)`.
+    /// Raises `StopIteration(value)`, or `StopIteration()` for None.
     pub fn stop_iteration(value: &super::Obj) -> Self {
-        match super::error::stop_iteration_class().call1(value) {
+        let class = super::error::stop_iteration_class();
+        match if value.is_none() { class.call0() } else { class.call1(value) } {
             Ok(stop) => Self::raise(&stop),
             Err(raised) => raised,
         }
@@ -36,7 +37,7 @@ mod direct {
     static KEPT: Kept = Kept(Cell::new(ptr::null_mut()));
 
     impl Raised {
-        /// Raises `StopIteration(value)`.
+        /// Raises `StopIteration(value)`, or `StopIteration()` for None.
         #[inline]
         pub fn stop_iteration(value: &Obj) -> Self {
             // SAFETY: reads the address of a static.
@@ -56,8 +57,11 @@ mod direct {
         unsafe {
             let made = Obj::from_new(py::PyType_GenericAlloc(py::PyExc_StopIteration.cast(), 0))?;
             let stop = made.as_ptr().cast::<py::PyStopIterationObject>();
-            (*stop).args = Obj::from_new(py::PyTuple_New(1))?.into_ptr();
-            py::PyTuple_SET_ITEM((*stop).args, 0, value.clone().into_ptr());
+            let count = isize::from(!value.is_none());
+            (*stop).args = Obj::from_new(py::PyTuple_New(count))?.into_ptr();
+            if count == 1 {
+                py::PyTuple_SET_ITEM((*stop).args, 0, value.clone().into_ptr());
+            }
             (*stop).value = value.clone().into_ptr();
             Ok(made)
         }

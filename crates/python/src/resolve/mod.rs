@@ -21,6 +21,7 @@ use std::ffi::CStr;
 use crate::asyncio::Asyncio;
 use crate::coroutine::{Coroutine, Routine, Step};
 use crate::event_loop::NativeLoop;
+use crate::executor;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
 use crate::ffi::names::{Name, declare_names};
@@ -137,7 +138,11 @@ impl Routine for Resolve {
         let hints = [self.hint(0)?, self.hint(1)?, self.hint(2)?, self.hint(3)?];
         let [family, kind, protocol, flags] = &hints;
         let resolver = Self::resolver()?;
-        if resolver.is(&stock.function) && is_numeric(&host, &port) {
+        event_loop.check_closed()?;
+        if resolver.is(&stock.function)
+            && is_numeric(&host, &port)
+            && !executor::is_shut_down(&event_loop)?
+        {
             if let Some(answer) = Hints::read(&hints)?
                 .map_or(Ok(None), |hints| numeric::answer(&host, &port, hints))?
             {
