@@ -85,9 +85,7 @@ pub fn load(class: &Obj) -> PyResult<()> {
 pub fn uses_own_default(event_loop: &Py<NativeLoop>) -> PyResult<bool> {
     let (stock, this) = (LOOKUPS.get(), event_loop.as_obj());
     let method = this.getattr(&stock.names.run_in_executor)?;
-    if !method.attr_or_none(c"__func__")?.is(NATIVE.get())
-        || is_shut_down(event_loop)?
-    {
+    if !method.attr_or_none(c"__func__")?.is(NATIVE.get()) || is_shut_down(event_loop)? {
         return Ok(false);
     }
     let executor = this.getattr(&stock.names._default_executor)?;
