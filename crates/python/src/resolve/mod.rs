@@ -138,7 +138,8 @@ impl Routine for Resolve {
         let hints = [self.hint(0)?, self.hint(1)?, self.hint(2)?, self.hint(3)?];
         let [family, kind, protocol, flags] = &hints;
         let resolver = Self::resolver()?;
-        event_loop.check_closed()?;
+        // Nothing is answered after the executor's end, which closing the loop is too:
+        // `run_in_executor()` says so below.
         if resolver.is(&stock.function)
             && is_numeric(&host, &port)
             && !executor::is_shut_down(&event_loop)?

@@ -1,4 +1,5 @@
-//! The methods and properties that all transports show to Python.
+//! The methods and properties that all transports show to Python, and the `repr()` of those of
+//! sockets.
 
 use crate::asyncio::names;
 use crate::ffi::method::{Methods, Properties};
