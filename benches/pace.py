@@ -9,7 +9,7 @@ Thread: the one that takes the samples, which is moved to the core for each look
 
 from __future__ import annotations
 
-import math
+import bisect
 import os
 import time
 from collections.abc import Callable
@@ -23,6 +23,13 @@ STEPS = 20_000
 FIRST_LOOKS = 200
 """So many show the core at its best, even if it seldom is."""
 
+MOST_LOOKS = 10_000
+"""More are thinned out: every other one stays."""
+
+BEST = 0.05
+"""The best pace is what this share of the looks reach. A core now and then has a moment in which it
+runs faster than ever again, and by that all others would count as slow."""
+
 FULL = 0.85
 """From this share of its best pace on, a core counts as undisturbed."""
 
@@ -31,7 +38,7 @@ PAUSE = 0.01
 
 
 class Pace:
-    """The pace of one core, against the best that it has shown.
+    """The pace of one core, against the best that it shows.
 
     `patience`: seconds that may still be spent on waiting for a core at full pace and on samples
     that have to be taken again. Without any, every sample is kept, and those of a slow core marked.
@@ -41,7 +48,8 @@ class Pace:
         self.patience = 0.0
         self._core = core
         self._time_work = look or time_work
-        self._best = math.inf
+        self._looks: list[float] = []
+        """What the work took at each look, sorted."""
         self._samples = self._slow_begins = 0
         for _ in range(FIRST_LOOKS):
             self.share()
@@ -54,8 +62,11 @@ class Pace:
     def share(self) -> float:
         """What the core does now of what it does at its best: 0 to 1."""
         took = self._time_work(self._core)
-        self._best = min(self._best, took)
-        return self._best / took
+        bisect.insort(self._looks, took)
+        if len(self._looks) > MOST_LOOKS:
+            del self._looks[1::2]
+        best = self._looks[int(BEST * len(self._looks))]
+        return min(1.0, best / took)
 
     def steady(self, take: Callable[[], Sample]) -> Sample:
         """A sample at whose beginning and end the core ran at full pace; marked if there is none.

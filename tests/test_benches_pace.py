@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from benches.figures import Sample
-from benches.pace import FULL, Pace, time_work
+from benches.pace import FIRST_LOOKS, FULL, MOST_LOOKS, Pace, time_work
 
 FAST, SLOW = 100.0, 150.0
 CORE = min(os.sched_getaffinity(0))
@@ -74,10 +74,24 @@ def test_what_was_disturbed_otherwise_is_not_taken_again() -> None:
     assert pace.steady(lambda: sample(7, "pushed off")) == sample(7, "pushed off")
 
 
-def test_the_best_is_the_best_ever_seen() -> None:
+def test_the_best_is_a_pace_that_the_core_shows_more_than_once() -> None:
     pace = paced(FAST / 2, FAST, patience=0)
     assert pace.share() == 1
+    assert pace.share() == 1, "one moment of double pace is no measure"
+
+
+def test_a_core_that_is_faster_for_good_sets_a_new_best() -> None:
+    pace = paced(*[FAST / 2] * FIRST_LOOKS, FAST, patience=0)
+    for _ in range(FIRST_LOOKS):
+        assert pace.share() == 1
     assert pace.share() == 0.5 < FULL
+
+
+def test_looks_without_end_are_thinned_out_and_keep_the_best() -> None:
+    pace = paced(*[FAST, SLOW, SLOW, SLOW] * (MOST_LOOKS // 2), patience=0)
+    shares = [pace.share() for _ in range(2 * MOST_LOOKS)]
+    assert shares[-4:] == [1, FAST / SLOW, FAST / SLOW, FAST / SLOW]
+    assert len(pace._looks) <= MOST_LOOKS
 
 
 def test_the_work_is_done_on_the_core_and_the_thread_comes_back() -> None:
