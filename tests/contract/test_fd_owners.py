@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import socket
+import sys
+import warnings
+from typing import Any
 
 import pytest
 
@@ -196,3 +200,98 @@ def test_closing_the_loop_lets_go_of_readers_without_closing_their_sockets(run: 
     assert near.recv(1) == b"x"
     near.close()
     far.close()
+
+
+def test_a_socket_that_only_the_loop_knows_stays_open(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        got: list[bytes] = []
+
+        def watch() -> tuple[socket.socket, int]:
+            near, far = raw_pair("unix")
+            number = near.fileno()
+            loop.add_reader(near, lambda: got.append(os.read(number, 10)))
+            return far, number
+
+        far, number = watch()
+        gc.collect()
+        far.send(b"there")
+        await until(lambda: got == [b"there"])
+        assert loop.remove_reader(number)
+        gc.collect()
+        assert far.recv(1) == b""  # now it has gone
+        far.close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        run(main)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_closed_socket_is_known_by_itself(run: Run, named: bool) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        near, far = raw_pair("unix")
+        number = near.fileno()
+        called: list[str] = []
+        if named:
+            loop.add_reader(fd=near, callback=lambda: called.append("stale"))
+        else:
+            loop.add_reader(near, called.append, "stale")
+        near.close()
+        assert loop.remove_reader(near) is True
+        with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+            loop.remove_reader(near)
+        with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+            loop.remove_writer(near)
+        peer = same_number(number)
+        loop.add_writer(number, called.append, "new")
+        peer.send(b"x")
+        await until(lambda: called)
+        await turns(3)
+        assert set(called) == {"new"}
+        loop.remove_writer(number)
+        os.close(number)
+        peer.close()
+        far.close()
+
+    run(main)
+
+
+class Datagrams(Recorder, asyncio.DatagramProtocol):
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.data_received(data)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="3.11 does not look")
+@pytest.mark.parametrize("kind", ["stream", "datagram"])
+def test_a_socket_has_one_transport(run: Run, kind: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        kinds = socket.SOCK_STREAM if kind == "stream" else socket.SOCK_DGRAM
+        near, far = socket.socketpair(socket.AF_UNIX, kinds)
+
+        near.setblocking(False)
+
+        async def make() -> tuple[Any, Any]:
+            if kind == "stream":
+                return await loop.create_connection(Recorder, sock=near)
+            return await loop.create_datagram_endpoint(Datagrams, sock=near)
+
+        transport, protocol = await make()
+        with pytest.raises(RuntimeError, match="is used by transport"):
+            await make()
+        if kind == "stream" and sys.version_info >= (3, 14):
+            # A connection that fails closes the socket, even if that is somebody else's.
+            assert "[closed]" in repr(near)
+            transport.abort()
+        else:
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                await make()
+            far.send(b"still its")
+            await until(lambda: protocol.data == b"still its")
+            transport.close()
+        await until(lambda: protocol.lost)
+        far.close()
+
+    run(main)

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import re
 import weakref
+from typing import Any
 
 import pytest
 
@@ -147,3 +148,37 @@ def test_a_handle_made_by_hand_works_with_the_loop(loop: asyncio.AbstractEventLo
     loop.call_soon(loop.stop)
     loop.run_forever()
     assert ran == [1]
+
+
+def test_parameters_may_be_named(loop: asyncio.AbstractEventLoop) -> None:
+    called: list[object] = []
+    context = contextvars.copy_context()
+    some: Any = loop
+    some.call_soon(callback=lambda: called.append("soon"))
+    some.call_soon(context=context, callback=lambda: called.append("context"))
+    some.call_soon_threadsafe(callback=lambda: called.append("threadsafe"))
+    some.call_later(delay=0, callback=lambda: called.append("later"))
+    some.call_later(0.01, callback=lambda: called.append("last"), context=context)
+    some.call_at(when=0, callback=lambda: called.append("at"))
+    loop.call_later(0.05, loop.stop)
+    loop.run_forever()
+    assert sorted(called) == sorted(["soon", "context", "threadsafe", "later", "at", "last"])
+    assert called[-1] == "last"
+
+
+def test_parameters_that_do_not_fit_are_named(loop: asyncio.AbstractEventLoop) -> None:
+    some: Any = loop
+    with pytest.raises(
+        TypeError, match=r"call_soon\(\) got multiple values for argument 'callback'"
+    ):
+        some.call_soon(print, callback=print)
+    with pytest.raises(TypeError, match=r"call_later\(\) missing 1 required .* 'callback'"):
+        some.call_later(delay=1)
+    with pytest.raises(TypeError, match=r"call_at\(\) missing 1 required .* 'when'"):
+        some.call_at(callback=print)
+    with pytest.raises(
+        TypeError, match=r"call_soon\(\) got an unexpected keyword argument 'delay'"
+    ):
+        some.call_soon(print, delay=1)
+    with pytest.raises(TypeError, match=r"add_reader\(\) got an unexpected keyword .* 'context'"):
+        some.add_reader(0, print, context=None)

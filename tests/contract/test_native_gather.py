@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
 from typing import Any
 
@@ -132,6 +133,9 @@ def test_futures_of_two_loops_are_refused(run: Run, aio: Any) -> None:
             mine, theirs = asyncio.get_running_loop().create_future(), other.create_future()
             with pytest.raises(ValueError, match="different loop"):
                 aio.gather(mine, theirs)
+            if sys.version_info >= (3, 14):
+                with pytest.raises(ValueError, match="different loop"):
+                    aio.gather(theirs, mine)
         finally:
             other.close()
 

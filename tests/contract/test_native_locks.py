@@ -197,6 +197,10 @@ def test_methods_of_subclasses_are_called(kit: Kit, run: Run) -> None:
             calls.append("release")
             super().release()
 
+        def _wake_up_first(self) -> None:
+            calls.append("first")
+            super()._wake_up_first()
+
     class OwnSemaphore(kit.Semaphore):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(1)
@@ -216,19 +220,23 @@ def test_methods_of_subclasses_are_called(kit: Kit, run: Run) -> None:
             calls.append("release")
             super().release()
 
+        def _wake_up_next(self) -> object:
+            calls.append("next")
+            return super()._wake_up_next()
+
     async def main() -> None:
         async with OwnLock() as nothing:
             assert nothing is None
-        assert calls == ["acquire", "release"]
+        assert calls == ["acquire", "release", "first"]
         calls.clear()
         async with OwnSemaphore():
             pass
-        assert calls == ["acquire", "locked", "release"]
+        assert calls == ["acquire", "locked", "release", "next"]
         calls.clear()
         condition = kit.Condition(OwnLock())
         async with condition:
             pass
-        assert calls == ["acquire", "release"]
+        assert calls == ["acquire", "release", "first"]
         lock = OwnLock()
         lock.name = "its own attribute"
         assert weakref.ref(lock)() is lock

@@ -166,3 +166,108 @@ def test_what_dies_with_a_task_finds_no_other_task_running(run: Run) -> None:
         assert seen == [(None, "none")]
 
     run(main)
+
+
+@pytest.mark.parametrize("how", ["future", "call_soon", "call_later", "stop"])
+def test_what_dies_with_the_last_task_wakes_the_loop(run: Run, how: str) -> None:
+    """Nothing else is due, or only much later: what its finalizer does counts before the sleep."""
+
+    class Last:
+        def __init__(self, done: asyncio.Future[None]) -> None:
+            self.done = done
+
+        def __del__(self) -> None:
+            loop = self.done.get_loop()
+            match how:
+                case "future":
+                    self.done.set_result(None)
+                case "call_soon":
+                    loop.call_soon(self.done.set_result, None)
+                case "call_later":
+                    loop.call_later(0.01, self.done.set_result, None)
+                case "stop":
+                    loop.call_later(60, self.done.set_result, None)
+                    loop.stop()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        async def ends() -> Last:
+            return Last(done)
+
+        late = loop.call_later(5, done.cancel)
+        loop.create_task(ends())
+        await done
+        late.cancel()
+
+    if how == "stop":
+        with pytest.raises(RuntimeError, match="stopped before Future completed"):
+            run(main)
+    else:
+        run(main)
+
+
+def test_a_call_soon_in_front_of_ours_gets_handles(run: Run) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        stock = loop.call_soon
+        handles: list[asyncio.Handle] = []
+
+        def spy(*args: Any, **keywords: Any) -> asyncio.Handle:
+            handle: asyncio.Handle = stock(*args, **keywords)
+            assert not handle.cancelled()
+            handles.append(handle)
+            return handle
+
+        loop.call_soon = spy
+        future = loop.create_future()
+        loop.call_later(0.01, future.set_result, 1)
+        assert await asyncio.wait_for(future, 5) == 1
+        later = loop.create_future()
+        loop.call_later(0.01, later.set_result, 2)
+        assert await later == 2
+        assert await loop.create_task(answer()) == 42
+        del loop.call_soon
+        assert len(handles) >= 3
+        assert all(isinstance(handle, asyncio.Handle) for handle in handles)
+
+    run(main)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_cancel_of_ones_own_may_call_its_parameter_as_it_likes(run: Run, first: bool) -> None:
+    class Own(asyncio.Future[None]):
+        def cancel(self, message: object = None, /) -> bool:
+            messages.append(message)
+            return super().cancel(message)
+
+    messages: list[object] = []
+
+    async def main() -> None:
+        future = Own()
+
+        async def waits() -> None:
+            await future
+
+        task = asyncio.get_running_loop().create_task(waits())
+        if not first:
+            await asyncio.sleep(0)
+        assert task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert messages == ([] if first else ["enough"])
+        # Cancelled in the step in which it begins to wait.
+        second = Own()
+
+        async def cancels_itself() -> None:
+            current = asyncio.current_task()
+            assert current is not None
+            current.cancel("myself")
+            await second
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_task(cancels_itself())
+        assert messages[-1] == "myself"
+
+    run(main)

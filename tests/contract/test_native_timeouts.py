@@ -334,3 +334,29 @@ def test_many_leave_the_memory_as_it_was(run: Run, aio: Any) -> None:
         await leaves_the_memory_as_it_was(round_of)
 
     run(main)
+
+
+def test_a_cancel_of_the_programs_own_runs_in_a_copy_of_the_tasks_context(
+    run: Run, aio: Any
+) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    seen: list[str] = []
+
+    class Own(asyncio.Future[None]):
+        def cancel(self, msg: object = None) -> bool:
+            seen.append(variable.get())
+            variable.set("its own")
+            return super().cancel(msg)
+
+    async def main() -> None:
+        variable.set("the task's")
+        with pytest.raises(TimeoutError):
+            async with aio.timeout(0.01):
+                await Own()
+        if sys.version_info >= (3, 12):  # before, the task itself cancels what it waits for
+            with pytest.raises(TimeoutError):
+                await aio.wait_for(Own(), 0.01)
+        assert set(seen) == {"the task's"}
+        assert variable.get() == "the task's"
+
+    run(main)

@@ -300,3 +300,20 @@ def test_a_refused_line_of_writelines_sends_nothing_and_blocks_nothing(run: Run)
         reader.close()
 
     run(main)
+
+
+def test_what_cannot_be_written_is_an_assertion_as_in_asyncio(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        reader, writer = pipe()
+        transport, protocol = await loop.connect_write_pipe(Recorder, writer)
+        wrong: Any = "text"
+        with pytest.raises(AssertionError, match=r"^'text'$"):
+            transport.write(wrong)
+        transport.write(b"right")
+        assert reader.read(5) == b"right"
+        transport.close()
+        await until(lambda: protocol.lost)
+        reader.close()
+
+    run(main)

@@ -253,3 +253,17 @@ def test_running_out_of_file_descriptors_pauses_accepting_and_recovers(run: Run)
             await turns(5)
 
     run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before, it accepted nobody")
+def test_a_backlog_of_none_accepts_one_at_a_time(run: Run) -> None:
+    async def main() -> None:
+        async with await asyncio.start_server(echo, "127.0.0.1", 0, backlog=0) as server:
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection(*address_of(server))
+                writer.write(b"there")
+                async with asyncio.timeout(5):
+                    assert await reader.readexactly(5) == b"there"
+                writer.close()
+
+    run(main)

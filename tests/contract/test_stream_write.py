@@ -301,3 +301,22 @@ def test_shutting_down_the_far_reading_side_ends_in_connection_lost(run: Run) ->
             assert isinstance(protocol.reason, BrokenPipeError)
 
     run(main)
+
+
+def test_what_cannot_be_written_is_refused_in_asyncios_words(run: Run) -> None:
+    async def main() -> None:
+        async with connected("unix", Recorder) as (transport, _, peer):
+            kinds = "bytes-like"
+            if sys.version_info >= (3, 14):
+                kinds = "bytes, bytearray, or memoryview"
+            with pytest.raises(TypeError, match=f"must be a {kinds} object, not 'str'"):
+                transport.write("text")
+            transport.write_eof()
+            with pytest.raises(RuntimeError, match=r"Cannot call write\(\) after write_eof"):
+                transport.write(b"late")
+            function = "writelines" if sys.version_info >= (3, 12) else "write"
+            with pytest.raises(RuntimeError, match=rf"Cannot call {function}\(\) after write_eof"):
+                transport.writelines([b"late"])
+            assert await receive_all(peer) == b""
+
+    run(main)

@@ -15,14 +15,14 @@ declare_names! {
         _decref_socketios, _detach, _handle_signal, _io_refs, _loop,
         _retry_sending, _run, _start_reading, _transports, _watch_reader, accept, add_done_callback,
         addr, address, buffer_updated, call_at, call_exception_handler,
-        call_later, call_soon, call_soon_threadsafe, cancel, close,
+        call_later, call_soon, call_soon_threadsafe, callback, cancel, close,
         connection_lost, connection_made, context, coro, create_future, create_task, data, data_received, datagram_received,
-        debug, default, done, eager_start, eof_received, error_received, exception, extra, fd, file, fileno,
+        debug, default, delay, done, eager_start, eof_received, error_received, exception, extra, fd, file, fileno,
         future, get, get_buffer, get_debug, get_loop, getpeername, getsockname, handle, high, info, is_closing, is_running, limit,
         list_of_data, low,
         message, msg, name, pause_writing, peername, protocol, recvfrom, result, resume_writing, send, sendto,
         server, set_exception, set_result, setblocking, socket, sockname, source_traceback, task, throw, time, transport, update,
-        waiter, warning, write,
+        waiter, warning, when, write,
     }
 }
 

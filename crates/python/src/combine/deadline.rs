@@ -18,8 +18,8 @@ use batuta_engine::timers::TimerKey;
 
 use crate::asyncio::names;
 use crate::event_loop::{NativeLoop, Ready};
-use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
-use crate::task::{Task, cancel_waiter};
+use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor, context};
+use crate::task::{Task, cancel_natively};
 
 use super::Alarm;
 use super::lookups::{current_task, stock};
@@ -107,7 +107,11 @@ impl Deadline {
         }
         self.key.set(None);
         self.event_loop.set(None);
-        self.expire()
+        match self.task.get().as_ref().and_then(Py::<Task>::from_exact) {
+            // As a callback of the task's would: a `cancel()` of the program's may look.
+            Some(task) => context::run_in(&context::copy(&task.context())?, || self.expire()),
+            None => self.expire(),
+        }
     }
 
     /// The time has come.
@@ -145,8 +149,8 @@ fn cancelling(task: &Obj) -> PyResult<i64> {
 
 /// `task.cancel()`, without an argument: a subclass's may take none.
 fn cancel(task: &Obj) -> PyResult<()> {
-    match Py::<Task>::from_exact(task) {
-        Some(_) => cancel_waiter(task, None).map(drop),
-        None => task.call_method0(&names().cancel).map(drop),
-    }
+    cancel_natively(task, None).map_or_else(
+        || task.call_method0(&names().cancel).map(drop),
+        |cancelled| cancelled.map(drop),
+    )
 }

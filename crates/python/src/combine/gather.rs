@@ -64,6 +64,7 @@ fn is_future(object: &Obj) -> PyResult<bool> {
 /// A `gather()` that is looking at its arguments.
 struct Gather {
     outer: Py<GatheringFuture>,
+    /// The one that all of them must be of: the running one, or before 3.14 that of the first.
     event_loop: Option<Obj>,
     /// The loop, if it makes native tasks.
     maker: Option<Py<NativeLoop>>,
@@ -86,6 +87,9 @@ impl Gather {
     }
 
     fn collect(mut self, awaitables: &[Obj], running: Option<&Obj>) -> PyResult<Obj> {
+        if cfg!(Py_3_14) {
+            self.event_loop = running.cloned();
+        }
         self.children.reserve(awaitables.len());
         let mut seen = Seen::new(awaitables)?;
         // A coroutine that comes first becomes a task of the running loop.

@@ -11,13 +11,13 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use crate::asyncio::Asyncio;
+use crate::asyncio::{Asyncio, names};
 use crate::ffi::gil::Global;
 use crate::ffi::method::{Bindable, Methods, Properties};
 use crate::ffi::native::{AssignedFn, ReprFn, TypeCell};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Slot, Visitor};
 use crate::future::{self, Awaited, FutureCore, FutureIter, HasFuture};
-use crate::task::cancel_waiter;
+use crate::task::cancel_natively;
 
 use super::child;
 
@@ -144,7 +144,7 @@ impl GatheringFuture {
         }
         let mut any = false;
         for child in this.children().iter() {
-            any |= cancel_waiter(child, message)?;
+            any |= cancel_child(child, message)?;
         }
         if any {
             // It goes on to whoever waits for the outer one, whatever
@@ -222,4 +222,13 @@ impl NativeType for GatheringFuture {
             .get(c"_children", |this: &Py<Self>| Obj::list(&this.children()))
             .flag(c"_cancel_requested", |this: &Py<Self>| &this.cancel_requested)
     }
+}
+
+/// `child.cancel(msg=message)` of any future, which is how asyncio's `gather()` calls it.
+fn cancel_child(child: &Obj, message: Option<&Obj>) -> PyResult<bool> {
+    cancel_natively(child, message).unwrap_or_else(|| {
+        let none = Obj::none();
+        let keyword = &Asyncio::get().msg_keyword;
+        child.call_method_with(&names().cancel, [], keyword, message.unwrap_or(&none))?.is_true()
+    })
 }

@@ -63,7 +63,13 @@ impl Py<NativeLoop> {
     /// a snapshot of the queue.
     fn run_turn(&self) -> PyResult<()> {
         self.turn.set(self.turn.get().wrapping_add(1));
-        let entries = self.ready.borrow().len();
+        let mut entries = self.ready.borrow().len();
+        if entries == 0 {
+            // What dies with the last task may queue something, set a timer or stop the loop:
+            // before anybody decides how long to sleep.
+            settle(self)?;
+            entries = self.ready.borrow().len();
+        }
         let untimed = self.timers.borrow().is_empty()
             && self.budget.borrow_mut().may_skip_untimed(entries, self.most_turns());
         if !untimed {
@@ -185,6 +191,8 @@ impl Py<NativeLoop> {
         } else {
             trim_pools();
             let driver = &io.driver;
+            // A program's own clock, asked for the timeout, may have let another thread in.
+            let timeout = if self.ready.borrow().is_empty() { timeout } else { Some(0) };
             self.polling.set(true);
             let waited = gil::without(|| driver.wait(&mut events, timeout));
             self.polling.set(false);

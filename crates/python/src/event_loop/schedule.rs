@@ -63,22 +63,32 @@ impl NativeLoop {
         if this.debug.get() {
             Self::check_debug(this, callback, function)?;
         } else if let Some(context) = context
-            && let [future] = rest
-            && let Some(task) = Task::woken_by(callback)
-            && task.runs_in(context)
+            && let Some(step) = Self::step_of(callback, rest, context)
+            && Self::schedules_natively(this)
         {
-            this.push(Ready::Wakeup(task, future.clone()));
-            return Ok(Obj::none());
-        } else if let Some(context) = context
-            && is_task_step(callback)
-            && !context.is_none()
-        {
-            let (callable, context) = (callback.clone(), context.clone());
-            let step = TaskStep { callable, future: rest.first().cloned(), context };
-            this.push(Ready::TaskStep(Box::new(step)));
+            // Tasks and futures have asked, who want no handle. But where a program has put a
+            // `call_soon` of its own in front, that may.
+            this.push(step);
             return Ok(Obj::none());
         }
         Self::schedule(this, callback, rest, context).map(Py::into_obj)
+    }
+
+    /// The entry for a task's step, if that is what the callback is.
+    #[inline]
+    fn step_of(callback: &Obj, args: &[Obj], context: &Obj) -> Option<Ready> {
+        if let [future] = args
+            && let Some(task) = Task::woken_by(callback)
+            && task.runs_in(context)
+        {
+            return Some(Ready::Wakeup(task, future.clone()));
+        }
+        if !is_task_step(callback) || context.is_none() {
+            return None;
+        }
+        let (callable, context) = (callback.clone(), context.clone());
+        let future = args.first().cloned();
+        Some(Ready::TaskStep(Box::new(TaskStep { callable, future, context })))
     }
 
     /// `call_soon(callback, future, context=context)` of a native future, on an
@@ -203,8 +213,9 @@ impl NativeLoop {
             let stock = Asyncio::get().base_event_loop.attr(c"call_later")?;
             return args.forward(&stock, this.as_obj());
         }
-        let context = args.only_keyword("call_later", &names().context)?;
-        let ([delay, callback], rest) = args.split::<2>("call_later")?;
+        let parameters = [&names().delay, &names().callback];
+        let ([delay, callback], rest, context) =
+            args.leading("call_later", parameters, &names().context)?;
         if delay.is_none() {
             return Err(Raised::type_error("delay must not be None"));
         }
@@ -214,8 +225,9 @@ impl NativeLoop {
     }
 
     fn call_at(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
-        let context = args.only_keyword("call_at", &names().context)?;
-        let ([when, callback], rest) = args.split::<2>("call_at")?;
+        let parameters = [&names().when, &names().callback];
+        let ([when, callback], rest, context) =
+            args.leading("call_at", parameters, &names().context)?;
         if when.is_none() {
             return Err(Raised::type_error("when cannot be None"));
         }

@@ -216,6 +216,70 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// `def function(*names, *rest, keyword=None)`: the first `N` parameters, each by place or by
+    /// name, the other positional arguments, and one that has to be named.
+    #[inline]
+    pub fn leading<const N: usize>(
+        &self,
+        function: &str,
+        names: [&Name; N],
+        keyword: &Name,
+    ) -> PyResult<([&'a Obj; N], &'a [Obj], Option<&'a Obj>)> {
+        let named = match self.keyword_values {
+            [] => None,
+            [value] if self.name(0).is(keyword.as_obj()) => Some(value),
+            _ => return self.find_leading(function, names, keyword),
+        };
+        let (first, rest) = self.split::<N>(function)?;
+        Ok((first.each_ref(), rest, named))
+    }
+
+    #[cold]
+    fn find_leading<const N: usize>(
+        &self,
+        function: &str,
+        names: [&Name; N],
+        keyword: &Name,
+    ) -> PyResult<([&'a Obj; N], &'a [Obj], Option<&'a Obj>)> {
+        let mut first = [None; N];
+        for (place, value) in first.iter_mut().zip(self.positional) {
+            *place = Some(value);
+        }
+        let mut named = None;
+        for (index, value) in self.keyword_values.iter().enumerate() {
+            let given = self.name(index);
+            let text = given.to_string_lossy()?;
+            let mut place = given.equals(keyword.as_obj())?.then_some(&mut named);
+            for (parameter, name) in first.iter_mut().zip(names) {
+                if given.equals(name.as_obj())? {
+                    place = Some(parameter);
+                }
+            }
+            match place {
+                None => {
+                    return Err(self.refuse(&format!(
+                        "{function}() got an unexpected keyword argument '{text}'"
+                    )));
+                }
+                Some(Some(_)) => {
+                    return Err(self.refuse(&format!(
+                        "{function}() got multiple values for argument '{text}'"
+                    )));
+                }
+                Some(empty) => *empty = Some(value),
+            }
+        }
+        let rest = self.positional.get(N..).unwrap_or_default();
+        let all: Option<Vec<&'a Obj>> = first.into_iter().collect();
+        if let Some(Ok(found)) = all.map(<[&'a Obj; N]>::try_from) {
+            return Ok((found, rest, named));
+        }
+        let missing = first.iter().zip(names).find(|(value, _)| value.is_none());
+        let name = missing
+            .map_or_else(|| Ok(String::new()), |(_, name)| name.as_obj().to_string_lossy())?;
+        Err(self.missing(function, &name))
+    }
+
     /// The first positional argument, and all the others.
     pub fn first_and_rest(&self, function: &str) -> PyResult<(&'a Obj, Args<'a>)> {
         let ([first], positional) = self.split(function)?;

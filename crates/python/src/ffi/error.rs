@@ -131,6 +131,7 @@ impl Raised {
         attribute_error => PyExc_AttributeError,
         import_error => PyExc_ImportError,
         connection_error => PyExc_ConnectionError,
+        assertion_error => PyExc_AssertionError,
     }
 
     /// The collector has taken apart what a coroutine works on.

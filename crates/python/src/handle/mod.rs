@@ -173,7 +173,7 @@ pub fn parse<'a>(
     function: &str,
     args: &Args<'a>,
 ) -> PyResult<(&'a Obj, &'a [Obj], Option<&'a Obj>)> {
-    let context = args.only_keyword(function, &names().context)?;
-    let ([callback], rest) = args.split::<1>(function)?;
+    let ([callback], rest, context) =
+        args.leading(function, [&names().callback], &names().context)?;
     Ok((callback, rest, context))
 }

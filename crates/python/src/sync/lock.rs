@@ -35,6 +35,7 @@ static ORIGINALS: Global<Originals> = Global::new();
 enum Hook {
     Acquire,
     Release,
+    WakeUpFirst,
 }
 
 /// Gives the class its coroutine methods.
@@ -68,7 +69,8 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
         LockSteps::make(this, Purpose::Exit)
     })?;
     let names = own_names();
-    ORIGINALS.set(Originals::note(&class, &[&names.acquire, &names.release])?);
+    ORIGINALS
+        .set(Originals::note(&class, &[&names.acquire, &names.release, &names._wake_up_first])?);
     Ok(class)
 }
 
@@ -76,6 +78,22 @@ impl Py<NativeLock> {
     #[inline]
     fn replaces(&self, hook: Hook) -> bool {
         self.hooks.replaces(self.as_obj(), ORIGINALS.get(), hook as usize)
+    }
+
+    fn release(&self) -> PyResult<()> {
+        if !self.locked.replace(false) {
+            return Err(Raised::runtime_error("Lock is not acquired."));
+        }
+        self.asks_to_wake_up_first()
+    }
+
+    /// `_wake_up_first()`, which a subclass may have replaced.
+    #[inline]
+    fn asks_to_wake_up_first(&self) -> PyResult<()> {
+        if self.replaces(Hook::WakeUpFirst) {
+            return self.as_obj().call_method0(&own_names()._wake_up_first).map(drop);
+        }
+        self.wake_up_first()
     }
 }
 
@@ -99,13 +117,6 @@ impl NativeLock {
         }
         self.locked.set(true);
         Ok(true)
-    }
-
-    fn release(&self) -> PyResult<()> {
-        if !self.locked.replace(false) {
-            return Err(Raised::runtime_error("Lock is not acquired."));
-        }
-        self.wake_up_first()
     }
 
     /// The first one in the queue gets its turn. One that is done has it already.
@@ -260,7 +271,7 @@ impl Routine for LockSteps {
             Err(exception) => {
                 // If it was our turn and we do not take it, it is the next one's.
                 if !lock.locked.get() && exception.is_instance(&Asyncio::get().cancelled_error)? {
-                    lock.wake_up_first()?;
+                    lock.asks_to_wake_up_first()?;
                 }
                 Err(Raised::restore(exception))
             }

@@ -8,7 +8,7 @@ use crate::ffi::{Obj, PyResult};
 declare_names! {
     /// Attribute and keyword names.
     pub struct Names {
-        _batuta_event, _batuta_order, _get, _init, _put, _wakeup_next, acquire, append, cancelled, clear,
+        _batuta_event, _batuta_order, _get, _init, _put, _wake_up_first, _wake_up_next, _wakeup_next, acquire, append, cancelled, clear,
         empty, full, get_nowait, item, locked, maxlen, maxsize, n, notify, pop, popleft, put_nowait, qsize, release,
         predicate, remove, set, value, wait,
     }

@@ -40,6 +40,7 @@ enum Hook {
     Acquire,
     Release,
     Locked,
+    WakeUpNext,
 }
 
 /// Gives the class its coroutine methods.
@@ -74,7 +75,8 @@ pub(super) fn prepare(class: Obj) -> PyResult<Obj> {
         SemaphoreSteps::make(this, Purpose::Exit)
     })?;
     let names = own_names();
-    ORIGINALS.set(Originals::note(&class, &[&names.acquire, &names.release, &names.locked])?);
+    let hooks = [&names.acquire, &names.release, &names.locked, &names._wake_up_next];
+    ORIGINALS.set(Originals::note(&class, &hooks)?);
     Ok(class)
 }
 
@@ -91,6 +93,50 @@ impl Py<NativeSemaphore> {
             return self.as_obj().call_method0(&own_names().locked)?.is_true();
         }
         self.is_locked()
+    }
+
+    /// `_wake_up_next()`, which a subclass may have replaced.
+    #[inline]
+    fn asks_to_wake_up_next(&self) -> PyResult<bool> {
+        if self.replaces(Hook::WakeUpNext) {
+            return self.as_obj().call_method0(&own_names()._wake_up_next)?.is_true();
+        }
+        self.wake_up_next()
+    }
+
+    fn release(&self) -> PyResult<()> {
+        if let Some(bound) = self.bound.get()
+            && self.value.get().is_at_least(bound)
+        {
+            return Err(Raised::value_error("BoundedSemaphore released too many times"));
+        }
+        self.add(1);
+        self.asks_to_wake_up_next().map(drop)
+    }
+
+    /// A coroutine was cancelled while it waited with `future`.
+    fn cancelled(&self, future: &Obj) -> PyResult<()> {
+        // From 3.13 on, the end of waiting wakes others anyhow.
+        let was_given =
+            !waiter::is_cancelled(future)? && (!cfg!(Py_3_13) || waiter::is_done(future)?);
+        if was_given {
+            self.add(1);
+            if !cfg!(Py_3_13) {
+                self.asks_to_wake_up_next()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of waiting, whatever came of it: those who had to queue behind may
+    /// be let in. Before 3.13 that is one, and only after success.
+    fn let_others_in(&self, success: bool) -> PyResult<()> {
+        if cfg!(Py_3_13) {
+            while self.value.get().is_positive() && self.asks_to_wake_up_next()? {}
+        } else if success && self.value.get().is_positive() {
+            self.asks_to_wake_up_next()?;
+        }
+        Ok(())
     }
 }
 
@@ -116,16 +162,6 @@ impl NativeSemaphore {
         self.value.set(self.value.get().plus(change));
     }
 
-    fn release(&self) -> PyResult<()> {
-        if let Some(bound) = self.bound.get()
-            && self.value.get().is_at_least(bound)
-        {
-            return Err(Raised::value_error("BoundedSemaphore released too many times"));
-        }
-        self.add(1);
-        self.wake_up_next().map(drop)
-    }
-
     /// Gives a unit to the first that waits; says whether there was one.
     fn wake_up_next(&self) -> PyResult<bool> {
         let mut woken = false;
@@ -139,31 +175,6 @@ impl NativeSemaphore {
             Ok(true)
         })?;
         Ok(woken)
-    }
-
-    /// A coroutine was cancelled while it waited with `future`.
-    fn cancelled(&self, future: &Obj) -> PyResult<()> {
-        // From 3.13 on, the end of waiting wakes others anyhow.
-        let was_given =
-            !waiter::is_cancelled(future)? && (!cfg!(Py_3_13) || waiter::is_done(future)?);
-        if was_given {
-            self.add(1);
-            if !cfg!(Py_3_13) {
-                self.wake_up_next()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The end of waiting, whatever came of it: those who had to queue behind may
-    /// be let in. Before 3.13 that is one, and only after success.
-    fn let_others_in(&self, success: bool) -> PyResult<()> {
-        if cfg!(Py_3_13) {
-            while self.value.get().is_positive() && self.wake_up_next()? {}
-        } else if success && self.value.get().is_positive() {
-            self.wake_up_next()?;
-        }
-        Ok(())
     }
 }
 

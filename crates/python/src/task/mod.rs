@@ -189,21 +189,28 @@ impl Task {
 /// Where a chain of tasks that wait for each other was too long.
 const CANCELLING: &CStr = c" while cancelling a future";
 
-/// `waiter.cancel(msg=message)` of any future.
-pub fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
-    match Awaited::from_exact(waiter).filter(|awaited| !awaited.core().cancel_is_replaced.get()) {
-        Some(Awaited::Future(future)) => future.future().cancel(waiter, message.cloned()),
-        Some(Awaited::Task(task)) => deeper(CANCELLING, || task.cancel(message)),
-        Some(Awaited::Gathering(outer)) => {
+/// Cancels a future of ours whose `cancel()` nobody has replaced; nothing if it is another one.
+pub fn cancel_natively(future: &Obj, message: Option<&Obj>) -> Option<PyResult<bool>> {
+    let ours = Awaited::from_exact(future)?;
+    if ours.core().cancel_is_replaced.get() {
+        return None;
+    }
+    Some(match ours {
+        Awaited::Future(native) => native.future().cancel(future, message.cloned()),
+        Awaited::Task(task) => deeper(CANCELLING, || task.cancel(message)),
+        Awaited::Gathering(outer) => {
             deeper(CANCELLING, || GatheringFuture::cancel(&outer, message))
         }
-        None => {
-            let none = Obj::none();
-            let keyword = &Asyncio::get().msg_keyword;
-            let message = message.unwrap_or(&none);
-            waiter.call_method_with(&names().cancel, [], keyword, message)?.is_true()
-        }
-    }
+    })
+}
+
+/// `waiter.cancel(message)` of any future, as tasks call it: by place, so that a class may give
+/// the parameter another name.
+pub fn cancel_waiter(waiter: &Obj, message: Option<&Obj>) -> PyResult<bool> {
+    cancel_natively(waiter, message).unwrap_or_else(|| {
+        let none = Obj::none();
+        waiter.call_method1(&names().cancel, message.unwrap_or(&none))?.is_true()
+    })
 }
 
 impl HasFuture for Task {

@@ -29,13 +29,14 @@ pub enum Drained {
     Enough,
 }
 
-/// `write()` and its kin take `bytes`, `bytearray` and `memoryview` only.
-pub fn require_bytes_like(data: &Obj) -> PyResult<()> {
+/// `write()` and its kin take `bytes`, `bytearray` and `memoryview` only, which the message calls
+/// by the words in `kinds`.
+pub fn require_bytes_like(data: &Obj, kinds: &str) -> PyResult<()> {
     if data.is_exact_bytes() || data.is_bytes_like() {
         return Ok(());
     }
     Err(Raised::type_error(&format!(
-        "data argument must be a bytes-like object, not '{}'",
+        "data argument must be a {kinds} object, not '{}'",
         data.type_name()
     )))
 }

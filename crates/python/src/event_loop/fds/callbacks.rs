@@ -10,7 +10,7 @@ use crate::handle::{Core, Handle};
 use super::{NativeLoop, Owner, Side, Watcher, dismiss};
 
 /// The number of an int or of an object with `fileno()`.
-fn number(file: &Obj) -> PyResult<i64> {
+pub(super) fn number(file: &Obj) -> PyResult<i64> {
     if file.is_int() {
         return file.to_i64();
     }
@@ -66,8 +66,14 @@ impl Py<NativeLoop> {
     }
 
     fn add(&self, args: &Args<'_>, which: Side, function: &str, user: bool) -> PyResult<Obj> {
-        let context = args.only_keyword(function, &names().context)?;
-        let ([file, callback], rest) = args.split::<2>(function)?;
+        let parameters = [&names().fd, &names().callback];
+        let ([file, callback], rest, context) =
+            args.leading(function, parameters, &names().context)?;
+        if user && context.is_some() {
+            return Err(Raised::type_error(&format!(
+                "{function}() got an unexpected keyword argument 'context'"
+            )));
+        }
         let fd = fileno(file)?;
         if user {
             self.ensure_no_transport(file, fd)?;
@@ -79,17 +85,27 @@ impl Py<NativeLoop> {
         }
         let handle = Py::new(Handle(core))?;
         self.add_watcher(fd, which, Watcher::Callback(handle.clone()))?;
+        if !file.is_int() {
+            self.keep_file(fd, file);
+        }
         Ok(if user { Obj::none() } else { handle.into_obj() })
     }
 
     fn remove(&self, file: &Obj, which: Side, user: bool) -> PyResult<bool> {
-        if !file.is_int() && number(file)? < 0 {
-            return Ok(false); // A closed socket: what was registered has gone with it.
-        }
-        let fd = fileno(file)?;
-        if user {
-            self.ensure_no_transport(file, fd)?;
-        }
+        let fd = if !file.is_int() && number(file)? < 0 {
+            // A closed socket has no number any more, but may be known by itself.
+            match self.watched_as(file) {
+                Some(fd) => fd,
+                None if self.is_closed() => return Ok(false),
+                None => fileno(file)?,
+            }
+        } else {
+            let fd = fileno(file)?;
+            if user {
+                self.ensure_no_transport(file, fd)?;
+            }
+            fd
+        };
         match self.take_watcher(fd, which, |_| true) {
             Some(watcher) => dismiss(watcher).map(|()| true),
             None => Ok(false),

@@ -153,7 +153,7 @@ impl Py<NativeLoop> {
         side: Side,
         wanted: impl FnOnce(&Watcher) -> bool,
     ) -> Option<Watcher> {
-        let (removed, token, left) = {
+        let (removed, token, left, gone) = {
             let mut registry = self.registry.borrow_mut();
             let Some(Owner::User(watchers)) = registry.get_mut(fd) else { return None };
             if !watchers.get(side).is_some_and(wanted) {
@@ -164,12 +164,10 @@ impl Py<NativeLoop> {
                 // Stays with the driver for the next wait. What it still reports finds nobody.
                 return removed;
             }
-            let left = watchers.interest();
+            let (left, is_idle) = (watchers.interest(), watchers.is_idle());
             let token = registry.token(fd);
-            if !left.read && !left.write {
-                registry.remove(fd);
-            }
-            (removed, token, left)
+            let gone = if is_idle { registry.remove(fd) } else { None };
+            (removed, token, left, gone)
         };
         if let (Ok(io), Some(token)) = (self.io(), token) {
             // A closed descriptor has left the driver by itself.
@@ -179,7 +177,28 @@ impl Py<NativeLoop> {
                 io.driver.remove(fd)
             };
         }
+        // With it a socket may go that nobody else has.
+        drop(gone);
         removed
+    }
+
+    /// Keeps what a callback was added for.
+    fn keep_file(&self, fd: RawFd, file: &Obj) {
+        let former = match self.registry.borrow_mut().get_mut(fd) {
+            Some(Owner::User(watchers)) => watchers.keep(file),
+            _ => None,
+        };
+        drop(former);
+    }
+
+    /// Which descriptor has callbacks that were added for this object, whatever number the object
+    /// has now.
+    fn watched_as(&self, file: &Obj) -> Option<RawFd> {
+        let registry = self.registry.borrow();
+        let (fd, _) = registry
+            .iter()
+            .find(|(_, owner)| matches!(owner, Owner::User(watchers) if watchers.are_of(file)))?;
+        RawFd::try_from(fd).ok()
     }
 
     /// Gives a descriptor to a transport, whose events it gets from now on.
@@ -226,6 +245,15 @@ impl Py<NativeLoop> {
     /// The token under which a transport owns its descriptor.
     pub fn token_of(&self, fd: RawFd) -> Option<Token> {
         self.registry.borrow().token(fd)
+    }
+
+    /// `RuntimeError` if a transport that is not closing uses the socket, which may be closed.
+    #[cfg(Py_3_12)]
+    pub fn ensure_no_transport_of(&self, sock: &Obj) -> PyResult<()> {
+        match RawFd::try_from(callbacks::number(sock)?) {
+            Ok(fd) => self.ensure_no_transport(sock, fd),
+            Err(_) => Ok(()),
+        }
     }
 
     /// `RuntimeError` if a transport that is not closing uses the descriptor.

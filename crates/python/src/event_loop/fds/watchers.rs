@@ -48,6 +48,9 @@ impl Watcher {
 pub struct Watchers {
     reader: Option<Watcher>,
     writer: Option<Watcher>,
+    /// What a callback was added for, if that was an object and no number: it lives as long as it
+    /// is watched, as in asyncio's selector.
+    file: Option<Obj>,
     /// How the driver reports: level-triggered as soon as a callback is or was among the watchers;
     /// once for each wait if there are operations only, and then the registration outlives them.
     pub trigger: Trigger,
@@ -56,7 +59,7 @@ pub struct Watchers {
 impl Watchers {
     /// Nobody.
     pub fn none(trigger: Trigger) -> Self {
-        Self { reader: None, writer: None, trigger }
+        Self { reader: None, writer: None, file: None, trigger }
     }
 
     /// The watcher of a direction.
@@ -74,6 +77,18 @@ impl Watchers {
             Side::Read => &mut self.reader,
             Side::Write => &mut self.writer,
         }
+    }
+
+    /// Keeps the object that a callback was added for; says what was kept before, to be dropped
+    /// when nothing is borrowed.
+    #[must_use]
+    pub fn keep(&mut self, file: &Obj) -> Option<Obj> {
+        self.file.replace(file.clone())
+    }
+
+    /// Whether this is what a callback was added for.
+    pub fn are_of(&self, file: &Obj) -> bool {
+        self.file.as_ref().is_some_and(|kept| kept.is(file))
     }
 
     /// The operation that waits for a direction.
@@ -101,6 +116,9 @@ impl Watchers {
     pub fn traverse(&self, visitor: &mut Visitor) {
         for watcher in [&self.reader, &self.writer].into_iter().flatten() {
             watcher.traverse(visitor);
+        }
+        if let Some(file) = &self.file {
+            visitor.obj(file);
         }
     }
 }

@@ -98,7 +98,7 @@ impl DatagramTransport {
         let ([sock, protocol], _) = args.split::<2>(NAME)?;
         let [address, waiter, extra] =
             args.bind(NAME, 2, [&names().address, &names().waiter, &names().extra])?;
-        #[cfg(Py_3_14)]
+        #[cfg(Py_3_12)]
         event_loop.as_obj().attr(c"_ensure_fd_no_transport")?.call1(sock)?;
         let extra = describe_socket(sock, extra)?;
         let link = Link::of(&extra)?;

@@ -47,7 +47,7 @@ impl Py<DatagramTransport> {
                 "sendto() missing 1 required positional argument: 'data'",
             ));
         };
-        require_bytes_like(data)?;
+        require_bytes_like(data, "bytes-like")?;
         if cfg!(not(Py_3_13)) && data.len()? == 0 {
             return Ok(()); // Python sends empty datagrams since 3.13.
         }

@@ -29,7 +29,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Phase, ROOM, Transport};
 use super::super::flow;
-use super::super::write_buffer::{Drained, WriteBuffer, pieces, require_bytes_like};
+use super::super::write_buffer::{Drained, WriteBuffer, pieces};
 use super::Kind;
 
 const REFUSAL: &str = "Pipe transport is only for pipes, sockets and character devices";
@@ -133,7 +133,10 @@ impl Py<WritePipeTransport> {
         if data.is_exact_bytes() {
             return self.write_content(data, data.bytes_content());
         }
-        require_bytes_like(data)?;
+        if !data.is_bytes_like() {
+            // asyncio has an assertion there.
+            return Err(Raised::assertion_error(&data.repr_lossy()));
+        }
         let view = Buffer::readable(data)?;
         self.write_content(data, view.as_slice())
     }

@@ -40,7 +40,9 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
         args.split::<5>("_accept_ready")?;
     let listener = Listener { event_loop, protocol_factory, server, context };
     let kind = Sockets::get().listener_kind(sock)?;
-    for _ in 0..backlog.to_i64()? {
+    // From 3.14 on a backlog of 0 accepts one.
+    let most = backlog.to_i64()?.saturating_add(i64::from(cfg!(Py_3_14)));
+    for _ in 0..most {
         match kind.map_or_else(|| accept_by_method(sock), |kind| listener.accept(sock, kind)) {
             Ok(Some(accepted)) => listener.serve(accepted)?,
             Ok(None) => return Ok(()),
@@ -83,6 +85,17 @@ fn accept_by_method(sock: &Obj) -> PyResult<Option<Accepted>> {
     Ok(Some(Accepted { conn: File::from(&conn), near, far }))
 }
 
+/// The address of the far end, of which the system has said `address`.
+fn far_end(conn: &File, address: Option<SocketAddrAny>) -> PyResult<Obj> {
+    match address {
+        None => Ok(Obj::none()),
+        Some(address) if address::is_native(address.address_family()) => {
+            address::to_python(&address)
+        }
+        Some(_) => address_of(&conn.socket()?, End::Far),
+    }
+}
+
 impl Listener<'_> {
     /// The same without its method, for sockets whose own one would do the same and ask the
     /// system more often.
@@ -95,9 +108,9 @@ impl Listener<'_> {
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         match acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok((accepted, far)) => {
-                let far = far.as_ref().map_or_else(|| Ok(Obj::none()), address::to_python)?;
                 let near = getsockname(&accepted).ok();
                 let conn = File::accepted(accepted, kind);
+                let far = far_end(&conn, far)?;
                 let near = self.near_end(&conn, near)?;
                 Ok(Some(Accepted { conn, near, far }))
             }

@@ -99,6 +99,8 @@ impl StreamTransport {
         let keywords = [&names().waiter, &names().extra, &names().server, &names().context];
         let [waiter, extra, server, context] = args.bind(NAME, 2, keywords)?;
         let extra = Known::Dict(extra);
+        #[cfg(Py_3_12)]
+        event_loop.ensure_no_transport_of(sock)?;
         Self::build(event_loop, sock.into(), protocol, Made { waiter, extra, server, context })
     }
 
@@ -110,6 +112,8 @@ impl StreamTransport {
         protocol: &Obj,
         waiter: &Obj,
     ) -> PyResult<Py<Self>> {
+        #[cfg(Py_3_12)]
+        event_loop.ensure_no_transport_of(sock)?;
         // From 3.15 on everything of the connection runs in one context.
         let context = if cfg!(Py_3_15) { Some(context::copy_current()?) } else { None };
         let (waiter, context) = (Some(waiter), context.as_ref());

@@ -32,6 +32,8 @@ pub enum HalfClose {
 const SEND: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 const WRITE_FAILED: &str = "Fatal write error on socket transport";
+/// What `write()` takes, in the words of its refusal.
+const KINDS: &str = if cfg!(Py_3_14) { "bytes, bytearray, or memoryview" } else { "bytes-like" };
 
 impl Py<StreamTransport> {
     /// `write(data)`.
@@ -40,7 +42,7 @@ impl Py<StreamTransport> {
         if data.is_exact_bytes() {
             return self.write_content(data, data.bytes_content());
         }
-        require_bytes_like(data)?;
+        require_bytes_like(data, KINDS)?;
         let view = Buffer::readable(data)?;
         self.write_content(data, view.as_slice())
     }
@@ -162,7 +164,9 @@ impl Py<StreamTransport> {
 
     fn writelines(&self, lines: &Obj) -> PyResult<()> {
         let pieces = pieces(lines)?;
-        if !self.may_write("writelines", pieces.is_empty())? {
+        // Up to 3.11 it was `write()` of all of it.
+        let function = if cfg!(Py_3_12) { "writelines" } else { "write" };
+        if !self.may_write(function, pieces.is_empty())? {
             return Ok(());
         }
         let waiting = self.buffered();
