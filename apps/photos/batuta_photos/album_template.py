@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import string
+import struct
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from batuta_photos.stops import UsageError
 
@@ -50,19 +51,40 @@ def date_taken(path: str) -> datetime:
     """
     try:
         with Image.open(path) as image:
-            exif = image.getexif()
+            exif = _exif(image, path)
             details = exif.get_ifd(_EXIF)
         for value in (details.get(_TAKEN), details.get(_DIGITIZED), exif.get(_CHANGED)):
             try:
                 return datetime.strptime(str(value).strip("\0 "), "%Y:%m:%d %H:%M:%S")
             except ValueError:
                 continue
-    except (UnidentifiedImageError, ValueError, SyntaxError, KeyError, TypeError):
-        pass  # a video, or a format or a damage that Pillow does not read
-    except OSError:
+    except OSError:  # which is also how Pillow says that it does not know the format
         if not os.path.exists(path):
             raise
+    except Exception:
+        pass  # Pillow meets damage with errors of many kinds
     return datetime.fromtimestamp(os.stat(path).st_mtime)
+
+
+def _exif(image: Image.Image, path: str) -> Image.Exif:
+    """The EXIF data of an opened picture, without decoding it, as a PNG's own `getexif()` does in
+    search of data behind the pixels."""
+    exif = Image.Image.getexif(image)
+    if image.format == "PNG" and not exif:
+        exif.load(_png_exif(path))
+    return exif
+
+
+def _png_exif(path: str) -> bytes:
+    """The eXIf chunk of a PNG, wherever it stands; empty if there is none."""
+    with open(path, "rb") as file:
+        file.seek(len(b"\x89PNG\r\n\x1a\n"))
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return file.read(length)
+            file.seek(length + len(b"CRC-"), os.SEEK_CUR)
+    return b""
 
 
 class AlbumTemplate:

@@ -89,7 +89,8 @@ class Creator:
     def place(self, work: Work) -> None:
         """Put this item into the albums that it is missing in."""
         for album in work.missing():
-            self._append(self._made, album, work)
+            if work not in self._made.get(album, ()):
+                self._append(self._made, album, work)
 
     def look(self) -> None:
         """Something has changed that may let a batch go."""
@@ -160,7 +161,13 @@ class Creator:
         target = await self._albums.target(album)
         size = min(self._batch[kind], self._albums.room(target), len(queue))
         taken = [queue.popleft() for _ in range(size)]
-        works = [work for work in taken if not work.over and not work.albums.get(album)]
+        # A work may wait for two albums, and one of them may have sent it to the beginning again:
+        # the other has to wait for it to come back.
+        works = [
+            work
+            for work in taken
+            if not work.over and not work.albums.get(album) and (work.created or kind == "create")
+        ]
         queues = self._new if kind == "create" else self._made
         if not queue:
             del queues[album]
@@ -286,12 +293,13 @@ class Creator:
         await self._settle(album, placed)
         for work in rest:
             self.place(work)
-        if again:
-            await self._journal.not_created(work.sha for work, _ in again)
-            for work, result in again:
-                await self._again(work, result)
+        for work, result in again:
+            await self._again(work, result)
 
     async def _again(self, work: Work, result: ItemResult) -> None:
+        """The service stumbled over this one, or said nothing certain: it may have made it, so the
+        journal goes on saying `creating`."""
+        work.uncertain = True
         work.tries += 1
         self._tally.retries += 1
         waits = self._options.waits
@@ -321,8 +329,6 @@ class Creator:
             if not work.missing():
                 await self._owner.finished(work)
             elif work.media_id:
-                for other in work.missing():
-                    if work not in self._made.get(other, ()):
-                        self._append(self._made, other, work)
+                self.place(work)
             else:
                 await self._owner.failed(work, NAMELESS, retryable=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from batuta_photos.redact import remember
 from batuta_photos.settings import Account
 from batuta_photos.stops import ServiceUnreachable, SignInNeeded, UsageError
 
+log = logging.getLogger(__name__)
 SCOPES = (
     "https://www.googleapis.com/auth/photoslibrary.appendonly",
     "https://www.googleapis.com/auth/photoslibrary.readonly.appcreateddata",
@@ -37,9 +39,14 @@ LOGIN_HINT = "run `batuta-photos login`"
 class Store(Protocol):
     """Keeps one account's credentials as JSON."""
 
-    def load(self) -> str | None: ...
-    def save(self, text: str) -> None: ...
-    def where(self) -> str: ...
+    def load(self) -> str | None:
+        """What was kept; None if nothing was. SignInNeeded if it cannot be read."""
+
+    def save(self, text: str) -> None:
+        """Keep this instead. UsageError if that cannot be done."""
+
+    def where(self) -> str:
+        """The place, for messages."""
 
 
 class FileStore:
@@ -58,6 +65,12 @@ class FileStore:
 
     def save(self, text: str) -> None:
         """Replace the file as a whole: a power cut leaves the old one or the new one."""
+        try:
+            self._replace(text)
+        except OSError as error:
+            raise UsageError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def _replace(self, text: str) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # mkstemp makes files of mode 0600.
         handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".token-")
@@ -77,24 +90,41 @@ class FileStore:
 
 
 class KeyringStore:
-    """The system's keyring, through the package of that name."""
+    """The system's keyring, through the package of that name.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
 
     def __init__(self, account: str) -> None:
         try:
             import keyring
+            from keyring.errors import KeyringError
         except ImportError as error:
             raise UsageError(
                 "the keyring needs a package: pip install 'batuta-photos[keyring]'"
             ) from error
         self._keyring: Any = keyring
+        self._trouble = KeyringError
         self._account = account
 
+    def check(self) -> None:
+        """Raise a UsageError if this machine has no keyring, before anybody signs in for it."""
+        if self._keyring.get_keyring().priority <= 0:
+            raise UsageError("this machine has no keyring that could be used: leave out --keyring")
+
     def load(self) -> str | None:
-        text: str | None = self._keyring.get_password(KEYRING_SERVICE, self._account)
+        try:
+            text: str | None = self._keyring.get_password(KEYRING_SERVICE, self._account)
+        except self._trouble as error:
+            raise SignInNeeded(f"the keyring cannot be read: {error}") from error
         return text
 
     def save(self, text: str) -> None:
-        self._keyring.set_password(KEYRING_SERVICE, self._account, text)
+        try:
+            self._keyring.set_password(KEYRING_SERVICE, self._account, text)
+        except self._trouble as error:
+            raise UsageError(f"the keyring does not take the sign-in: {error}") from error
 
     def where(self) -> str:
         return "the keyring"
@@ -108,8 +138,16 @@ def open_store(account: Account) -> Store:
 
 
 def choose_store(account: Account, *, keyring: bool) -> Store:
-    """Where `login` is to put the sign-in. One that is there stays good until `keep_choice`."""
-    return KeyringStore(account.folder.name) if keyring else FileStore(account.token_file)
+    """Where `login` is to put the sign-in. One that is there stays good until `keep_choice`.
+
+    Raises:
+        UsageError: there is no keyring.
+    """
+    if not keyring:
+        return FileStore(account.token_file)
+    store = KeyringStore(account.folder.name)
+    store.check()
+    return store
 
 
 def keep_choice(account: Account, *, keyring: bool) -> None:
@@ -204,7 +242,11 @@ class TokenSource:
                 raise SignInNeeded(f"{error}: {LOGIN_HINT}") from error
         remember(credentials.token)
         remember(credentials.refresh_token)
-        self._store.save(credentials.to_json())  # type: ignore[no-untyped-call]
+        try:
+            self._store.save(credentials.to_json())  # type: ignore[no-untyped-call]
+        except UsageError as error:
+            # What is kept there can be renewed again: this run has a token, and needs no more.
+            log.warning("the renewed sign-in is not kept: %s", error)
 
 
 def _read(kept: Any) -> Credentials:

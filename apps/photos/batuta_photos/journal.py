@@ -114,10 +114,6 @@ class Journal(Database):
         """Before the request that makes the items."""
         await self.write(move(Content.CREATING, "", [(sha,) for sha in shas]))
 
-    async def not_created(self, shas: Iterable[bytes]) -> None:
-        """The service said that these were not made; their tokens are still good."""
-        await self.write(move(Content.UPLOADED, "", [(sha,) for sha in shas]))
-
     async def created(
         self,
         items: Iterable[tuple[bytes, str | None]],

@@ -25,6 +25,7 @@ from batuta_photos.files import Changed, Disk, FileTrouble, Print, Stamp, Vanish
 from batuta_photos.journal import Journal
 from batuta_photos.library import Library
 from batuta_photos.pacing import WriteRate
+from batuta_photos.quota import requests_to_send
 from batuta_photos.redact import redact
 from batuta_photos.rows import ContentRow, JobRow
 from batuta_photos.scan import Found
@@ -311,7 +312,9 @@ class Pipeline:
         else:
             self._tally.to_upload += 1
             self._tally.wanted_bytes += content.size
-            self._tally.to_upload_large += content.size >= self._options.resumable_from
+            self._tally.to_upload_requests += requests_to_send(
+                content.size, self._options.resumable_from, self._options.chunk
+            )
         await self._journal.pretend(work.sha, work.missing())
         for album in work.albums:
             work.albums[album] = True

@@ -75,10 +75,8 @@ class Screen:
         files = tally.found - tally.files_ended
         if files <= 0:
             return ""
-        needed = requests_for(files, 0)
-        if needed > usage.left:
-            days = 1 + (needed - usage.left) // (usage.limit or REQUESTS_PER_DAY)
-            return f"about {days + 1} days, because of the day's quota"
+        if (days := usage.days_for(requests_for(files, files))) > 1:
+            return f"about {days} days, because of the day's quota"
         by_bytes, by_files = self.speed()
         estimates = []
         if by_files:

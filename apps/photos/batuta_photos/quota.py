@@ -30,9 +30,14 @@ def next_day(now: datetime | None = None) -> datetime:
     return datetime.combine(following, datetime.min.time(), PACIFIC).astimezone(UTC)
 
 
-def requests_for(files: int, large: int, batch: int = 50) -> int:
-    """About how many requests it takes to upload so many files, `large` of them in sessions."""
-    return files + large + math.ceil(files / batch)
+def requests_to_send(size: int, resumable_from: int, chunk: int) -> int:
+    """How many requests carry the bytes of one file: a session is opened, and goes by chunks."""
+    return 1 if size < resumable_from else 1 + math.ceil(size / chunk)
+
+
+def requests_for(files: int, uploads: int, batch: int = 50) -> int:
+    """About how many requests it takes to upload so many files, `uploads` of them for the bytes."""
+    return uploads + math.ceil(files / batch)
 
 
 class Usage:
@@ -85,3 +90,8 @@ class Usage:
     def left(self) -> int:
         """Requests that today still has, by our count."""
         return max(0, (self.limit or REQUESTS_PER_DAY) - self.today)
+
+    def days_for(self, requests: int) -> int:
+        """On how many days so many requests can be made, today included."""
+        later = max(0, requests - self.left)
+        return 1 + math.ceil(later / (self.limit or REQUESTS_PER_DAY))

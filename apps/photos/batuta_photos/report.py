@@ -79,7 +79,7 @@ def summary(run: Run) -> dict[str, Any]:
     if run.task.options.dry_run:
         found["would_upload"] = tally.to_upload
         found["would_upload_bytes"] = tally.wanted_bytes
-        found["would_need_requests"] = requests_for(tally.to_upload, tally.to_upload_large)
+        found["would_need_requests"] = requests_for(tally.to_upload, tally.to_upload_requests)
     if outcome.unreadable:
         found["unreadable_folders"] = [[shown(place), why] for place, why in outcome.unreadable]
     if outcome.stop is not None:
@@ -101,14 +101,13 @@ def print_json(event: dict[str, Any], out: TextIO) -> None:
 
 def print_dry_run(run: Run, console: Console) -> None:
     tally = run.tally
-    needed = requests_for(tally.to_upload, tally.to_upload_large)
+    needed = requests_for(tally.to_upload, tally.to_upload_requests)
     console.print(
         f"Would upload {tally.to_upload:,} pictures and videos, {size(tally.wanted_bytes)}, with "
         f"about {needed:,} requests.",
         highlight=False,
     )
-    if needed > run.usage.left:
-        days = 1 + -(-(needed - run.usage.left) // (run.usage.limit or REQUESTS_PER_DAY))
+    if (days := run.usage.days_for(needed)) > 1:
         console.print(f"The quota of requests makes that {days} days.", highlight=False)
     _print_counts(run, console, "would be up")
 

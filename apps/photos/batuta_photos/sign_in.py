@@ -161,6 +161,14 @@ class SignIn:
     def _fetch(self, arrived_at: str) -> None:
         # oauthlib insists on https, which the loopback interface has no need of (RFC 8252, 7.3).
         secure = arrived_at.replace("http://", "https://", 1)
-        token = self._flow.fetch_token(authorization_response=secure, **self._verify)
+        try:
+            token = self._flow.fetch_token(authorization_response=secure, **self._verify)
+        except Warning as changed:
+            # That is how oauthlib says that what was granted is not what was asked for. What is
+            # lacking, and whether it matters, is told from the token.
+            token = getattr(changed, "token", None)
+            if token is None:
+                raise
+            self._flow.oauth2session.token = token
         remember(token.get("access_token"))
         remember(token.get("refresh_token"))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 from batuta_photos.album_template import AlbumTemplate
 from batuta_photos.files import Disk, Stamp
@@ -192,9 +193,11 @@ class FolderWatch:
         found: list[Found] = []
         for path in paths:
             if os.path.isdir(path) and not os.path.islink(path):
-                # A folder that was moved here tells nothing of what is in it.
+                # A folder that was moved here tells nothing of what is in it. The patterns are for
+                # the path below the watched folder, so they come after the listing.
                 below = os.path.relpath(path, self._folder)
-                for batch in Listing(path, self._selection).batches():
+                every = replace(self._selection, include=(), exclude=())
+                for batch in Listing(path, every).batches():
                     for inner, name, stamp, error in batch:
                         name = os.path.normpath(f"{below}/{name}")
                         if selected(self._selection, name):

@@ -4,8 +4,8 @@ A `Content` is a sequence of bytes, known by its SHA-256: it goes up once, howev
 it.
 
     NEW ──> UPLOADED ──> CREATING ──> CREATED
-     │ ^       │ ^          │            │
-     │ │       │ └──────────┤            │  the service said no, or no such thing any more
+     │ ^       │            │            │
+     │ │       │            │            │  the service said no, or no such thing any more
      v │       v            v            v
    SESSION    NEW      NEW, FAILED      NEW
 
@@ -13,7 +13,8 @@ it.
 - SESSION: a resumable upload is open; the service knows how much it has.
 - UPLOADED: all bytes are up; the upload token is held, good for a day.
 - CREATING: written down before the request that makes the media item. Found at the start of a run,
-  it means: the request may or may not have been carried out.
+  it means: the request may or may not have been carried out. It stays when the service's answer
+  leaves that open.
 - CREATED: the service named the media item by its id.
 - FAILED: given up; the error says why.
 
@@ -56,7 +57,7 @@ class Job(StrEnum):
 CONTENT_BEFORE: dict[Content, frozenset[Content]] = {
     Content.NEW: frozenset(Content),
     Content.SESSION: frozenset({Content.NEW, Content.SESSION}),
-    Content.UPLOADED: frozenset({Content.NEW, Content.SESSION, Content.CREATING}),
+    Content.UPLOADED: frozenset({Content.NEW, Content.SESSION}),
     Content.CREATING: frozenset({Content.UPLOADED, Content.CREATING}),
     Content.CREATED: frozenset({Content.CREATING}),
     Content.FAILED: frozenset(Content) - {Content.CREATED},

@@ -45,7 +45,7 @@ class Tally:
     deleted: int = 0
     retries: int = 0
     to_upload: int = 0
-    to_upload_large: int = 0
+    to_upload_requests: int = 0
     waiting: str = ""
     waiting_until: float = 0.0
     began: float = field(default_factory=time.monotonic)

@@ -153,6 +153,31 @@ def test_items_deleted_at_the_service_go_up_again_for_another_album(tmp_path: Pa
     on_batuta(main())
 
 
+def test_a_deleted_item_that_two_albums_wait_for_goes_up_again_for_both(tmp_path: Path) -> None:
+    """The first album sends it to the beginning; the second one must not take it meanwhile."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            paths = here.pictures(2, folder=here.folder / "A")
+            await here.up("All")
+            twins = [here.folder / "B" / path.name for path in paths]
+            (here.folder / "B").mkdir()
+            for path, twin in zip(paths, twins, strict=True):
+                twin.write_bytes(path.read_bytes())
+            await here.up("All")
+            library = here.fake.library
+            gone = library.items_of(sha(paths[0]))[0]
+            library.remove(here.album("All"), [gone])
+            del library._items[gone.id]
+            del library._by_content[gone.client_id, gone.sha256]
+            outcome = await here.up("", template="{folder}")
+            assert outcome.counts == {Job.DONE: 4}
+            for title in ("A", "B"):
+                here.assert_all_up(paths, title)
+
+    on_batuta(main())
+
+
 def test_albums_by_template_from_folders_and_dates(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as here:
@@ -170,7 +195,11 @@ def test_albums_by_template_from_folders_and_dates(tmp_path: Path) -> None:
     on_batuta(main())
 
 
-def test_the_date_is_the_cameras_and_else_the_files(tmp_path: Path) -> None:
+def test_the_date_is_the_cameras_and_else_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image, PngImagePlugin
+
     from fake_google_photos.samples import samples
 
     template = AlbumTemplate("{year}-{month}-{day} {date}", "", "x")
@@ -178,6 +207,21 @@ def test_the_date_is_the_cameras_and_else_the_files(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(first.data)
     assert template.title(str(path), "a.jpg") == f"{first.taken:%Y-%m-%d} {first.taken:%Y-%m-%d}"
+    dated = Image.Exif()
+    dated[306] = "2001:02:03 04:05:06"
+    early, late, damaged = (tmp_path / name for name in ("early.png", "late.png", "damaged.png"))
+    Image.new("RGB", (3, 2)).save(early, exif=dated)
+    data = early.read_bytes()
+    begin = data.index(b"eXIf") - 4
+    end = begin + 12 + int.from_bytes(data[begin : begin + 4])
+    pixels = data.index(b"IEND") - 4
+    late.write_bytes(data[:begin] + data[end:pixels] + data[begin:end] + data[pixels:])
+    damaged.write_bytes(data[: begin + 20])
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", None)  # it must not be decoded
+    assert template.title(str(early), "early.png") == "2001-02-03 2001-02-03"
+    assert template.title(str(late), "late.png") == "2001-02-03 2001-02-03"
+    os.utime(damaged, (1_000_000_000, 1_000_000_000))
+    assert template.title(str(damaged), "damaged.png").startswith("2001-09-")
     video = tmp_path / "b.mp4"
     video.write_bytes(b"\0\0\0\x14ftypisom")
     os.utime(video, (1_000_000_000, 1_000_000_000))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from batuta_photos.errors import ApiError
+from batuta_photos.errors import ApiError, ItemResult, ItemVerdict
 from batuta_photos.files import Stamp
 from batuta_photos.journal import Journal
+from batuta_photos.library import Library, NewItem
 from batuta_photos.redact import HIDDEN
 from batuta_photos.report import failed_rows
 from batuta_photos.rows import JobRow
@@ -90,6 +91,44 @@ def test_items_that_fail_for_now_are_made_later(tmp_path: Path, status: Literal[
             assert run.outcome.counts == {Job.DONE: 60}
             assert run.tally.uploads == 60  # the upload tokens were still good
             here.assert_all_up(paths)
+
+    on_batuta(main())
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_answer_without_an_id_leaves_open_whether_it_is_in_the_album(
+    tmp_path: Path, interrupted: bool
+) -> None:
+    """The item was made beside the album, and the answer names none: it is put there afterwards."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            (path,) = here.pictures(1)
+            create = Library.create_items
+            asked = 0
+
+            async def without_an_id(
+                library: Library, album_id: str, items: Sequence[NewItem]
+            ) -> list[ItemResult]:
+                nonlocal asked
+                asked += 1
+                if asked > 1:
+                    return await create(library, album_id, items)
+                await create(library, "", items)
+                return [ItemResult(ItemVerdict.RETRY, message="no id") for _ in items]
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Library, "create_items", without_an_id)
+                if interrupted:
+                    running = asyncio.ensure_future(here.upload(waits=SLOW))
+                    while not here.fake.requests.counts[Kind.CREATE_ITEMS]:
+                        await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.1)
+                    running.cancel()
+                    await asyncio.wait([running])
+                await here.up()
+            assert asked == 2
+            here.assert_all_up([path])
 
     on_batuta(main())
 

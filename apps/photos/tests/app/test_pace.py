@@ -24,12 +24,19 @@ def test_at_least_20_times_a_sequential_run_and_one_create_at_a_time(tmp_path: P
 
     async def main() -> None:
         async with world(tmp_path / "one", latency=LATENCY) as here:
+
+            async def took() -> float:
+                began = time.perf_counter()
+                await here.up(concurrency=1, most_uploads=1, in_flight=1, batch=1)
+                return time.perf_counter() - began
+
             here.pictures(few)
-            began = time.perf_counter()
-            await here.up(concurrency=1, most_uploads=1, in_flight=1, batch=1)
-            sequential = (time.perf_counter() - began) / few
+            await took()  # makes the album as well
+            nothing = await took()
+            here.pictures(few, seed=1, folder=here.folder / "more")
+            sequential = (await took() - nothing) / few
             assert here.fake.requests.max_uploads == 1
-            assert here.fake.requests.counts["create_items"] == few
+            assert here.fake.requests.counts["create_items"] == 2 * few
         async with world(tmp_path / "many", latency=LATENCY) as here:
             paths = here.pictures(many)
             began = time.perf_counter()

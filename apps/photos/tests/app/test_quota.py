@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from batuta_photos.quota import pacific_day, requests_for
+from batuta_photos.quota import Usage, pacific_day, requests_for, requests_to_send
 from batuta_photos.states import Job
 from batuta_photos.stops import Exit, QuotaReached
 from fake_google_photos import Quota
@@ -81,8 +81,20 @@ def test_a_limit_of_ones_own_is_kept_over_runs(tmp_path: Path) -> None:
 
 
 def test_about_9800_photos_fit_into_a_day() -> None:
-    assert requests_for(9800, 0) == 9996
-    assert requests_for(4900, 4900) < 10_000
+    assert requests_for(9800, 9800) == 9996
+
+
+def test_a_large_file_takes_a_request_for_each_chunk() -> None:
+    mib = 1 << 20
+    assert requests_to_send(8 * mib - 1, 8 * mib, 8 * mib) == 1
+    assert requests_to_send(8 * mib, 8 * mib, 8 * mib) == 2
+    assert requests_to_send(8 * mib + 1, 8 * mib, 8 * mib) == 3
+    assert requests_to_send(1024 * mib, 8 * mib, 8 * mib) == 129
+
+
+def test_requests_that_today_has_not_left_take_further_days() -> None:
+    assert [Usage(9_000).days_for(n) for n in (1, 1_000, 1_001, 11_000, 11_001)] == [1, 1, 2, 2, 3]
+    assert Usage(0, limit=100).days_for(301) == 4
 
 
 def test_days_are_those_of_pacific_time() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import json
+import os
 import re
 import signal
 import stat
@@ -12,8 +15,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from batuta_photos.credentials import FileStore, KeyringStore
+from batuta_photos.credentials import (
+    SCOPES,
+    FileStore,
+    KeyringStore,
+    TokenSource,
+    choose_store,
+    keep_choice,
+    open_store,
+)
 from batuta_photos.redact import HIDDEN, redact, remember
+from batuta_photos.settings import Account
 from batuta_photos.sign_in import SignIn, read_client
 from batuta_photos.stops import Exit, SignInNeeded, UsageError
 from fake_google_photos import At, Fault, FaultPlan, Kind
@@ -86,6 +98,37 @@ def test_login_without_a_browser_by_pasting_the_address(tmp_path: Path) -> None:
             await sign_in.with_paste(shown.append, ask)
             here.pictures(1)
             await here.up()
+
+    on_batuta(main())
+
+
+def test_a_box_that_was_not_ticked_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path, auto_consent=False) as here:
+            here.account.token_file.unlink()
+            shown: list[str] = []
+            store = FileStore(here.account.token_file)
+            sign_in = SignIn(read_client(client_file(here)), store, here.fake.ca_file)
+
+            async def elsewhere() -> str:
+                form = [("answer", "allow"), *(("scope", scope) for scope in SCOPES[:2])]
+                async with (
+                    aiohttp.ClientSession() as session,
+                    session.post(shown[0], data=form, allow_redirects=False) as page,
+                ):
+                    return page.headers["Location"]
+
+            loop = asyncio.get_running_loop()
+
+            def ask() -> str:
+                return asyncio.run_coroutine_threadsafe(elsewhere(), loop).result()
+
+            words = f"^not allowed: {SCOPES[2].rpartition('/')[2]}; sign in again"
+            with pytest.raises(SignInNeeded, match=words):
+                await sign_in.with_paste(shown.append, ask)
+            assert store.load() is None
+            gc.collect()  # the warning's frames hold the connection, and the warning its frames
+            await asyncio.sleep(0.1)  # until the service has seen its end
 
     on_batuta(main())
 
@@ -248,9 +291,6 @@ def test_the_keyring_keeps_a_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyP
     before = keyring.get_keyring()
     keyring.set_keyring(Memory())  # type: ignore[no-untyped-call]
     try:
-        from batuta_photos.credentials import choose_store, keep_choice, open_store
-        from batuta_photos.settings import Account
-
         account = Account(tmp_path / "someone")
         account.make()
         account.token_file.write_text("old")
@@ -268,6 +308,47 @@ def test_the_keyring_keeps_a_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert open_store(account).load() == "in a file"
     finally:
         keyring.set_keyring(before)
+
+
+def test_a_machine_without_a_keyring_says_so_before_anybody_signs_in(tmp_path: Path) -> None:
+    import keyring
+    from keyring.backends import fail
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]
+    try:
+        with pytest.raises(UsageError, match="no keyring"):
+            choose_store(Account(tmp_path / "someone"), keyring=True)
+        store = KeyringStore("someone")  # of a sign-in from when there was one
+        with pytest.raises(SignInNeeded, match="keyring cannot be read"):
+            store.load()
+        with pytest.raises(UsageError, match="does not take"):
+            store.save("secret")
+    finally:
+        keyring.set_keyring(before)
+
+
+def test_a_renewed_sign_in_that_cannot_be_kept_ends_no_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            kept = here.account.token_file.read_text()
+            store = FileStore(here.account.token_file)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(os, "replace", full)
+                source = TokenSource(store, here.fake.ca_file)
+                assert await source.token()
+                with pytest.raises(UsageError, match=r"cannot write .*: No space left"):
+                    store.save("{}")
+            assert "is not kept" in caplog.text
+            assert here.account.token_file.read_text() == kept
+            assert not list(here.account.folder.glob(".token-*"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    on_batuta(main())
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "batuta"])

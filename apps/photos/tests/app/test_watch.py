@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from batuta_photos.files import Disk
+from batuta_photos.settings import Selection
+from batuta_photos.sources import FolderWatch, Titles
 from fake_google_photos.samples import samples
 from world import ALBUM, QUICK_WORDS, on_batuta, sha, world
 
@@ -50,6 +54,22 @@ def test_a_watched_folder(tmp_path: Path, loop: str) -> None:
             assert here.fake.library.uploads[sha(slow)] == 1
 
     on_batuta(main())
+
+
+def test_patterns_are_for_the_path_below_the_watched_folder(tmp_path: Path) -> None:
+    for name in ("2019/a/x.jpg", "2019/y.jpg", "2020/z.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def seen(**patterns: tuple[str, ...]) -> list[str]:
+        with contextlib.closing(Disk()) as disk:
+            watch = FolderWatch(str(tmp_path), Selection(**patterns), Titles(ALBUM, None), disk)
+            found = watch._look([str(tmp_path / "2019"), str(tmp_path / "2020")])
+        return sorted(os.path.relpath(one.path, tmp_path) for one in found)
+
+    assert seen(include=("2019/*",)) == ["2019/a/x.jpg", "2019/y.jpg"]
+    assert seen(exclude=("a/*", "2020/*")) == ["2019/a/x.jpg", "2019/y.jpg"]
+    assert seen(include=("*.jpg",), exclude=("y.*",)) == ["2019/a/x.jpg", "2020/z.jpg"]
 
 
 def test_a_name_that_is_no_utf_8_makes_a_watch_miss_nothing(tmp_path: Path) -> None:
