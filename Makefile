@@ -20,9 +20,9 @@ ALBUM ?=
 export FOLDER ALBUM
 ARGS ?=
 ONLY ?=
-PYTHONS ?= 3.11 3.13 3.14
-# A results page shows all rows, measured in full.
-BENCH_PAGE = $(if $(ONLY)$(filter --only% --quick,$(ARGS)),,--page docs/benchmarks)
+PYTHONS ?= 3.13 3.14
+# A results page shows all rows and loops, measured in full.
+BENCH_PAGE = $(if $(ONLY)$(filter --only% --quick --loops%,$(ARGS)),,--page docs/benchmarks)
 
 help: ## list the commands
 	@printf 'Batuta: asyncio'"'"'s event loop, re-implemented in Rust\n\n'
@@ -72,7 +72,7 @@ bench-quick: ## a few rows with little work in about three minutes: a first look
 	@tools/setup.sh bench
 	@$(VENV)/bin/python -m benches --json build/bench/last.json --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.11 3.13 3.14"
+bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.13 3.14"
 	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 docs: ## check the links and the Python examples of the documentation

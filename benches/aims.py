@@ -127,9 +127,13 @@ def standing(aim: Aim, row: dict[str, Any], subject: str) -> Standing | None:
         best = other if times(other, best) > 1 else best
     ratio = times(own, best)
     # As it is shown: nobody should read that 1.15x misses 1.15x.
-    ahead = round(ratio, 2) >= round(aim.factor, 2)
-    level = aim.level and not ahead and within_noise(ratio, own, best)
-    shown = 1 / ratio if LIMIT in aim.against else ratio
+    if LIMIT in aim.against:
+        shown = 1 / ratio
+        ahead = round(shown, 2) <= round(1 / aim.factor, 2)
+    else:
+        shown = ratio
+        ahead = round(shown, 2) >= round(aim.factor, 2)
+    level = aim.level and not ahead and within_noise(own, best)
     text = f"`{row['name']}` {shown:.2f}x"
     limit = None if LIMIT in aim.against else summary_of(row, LIMIT, figure)
     if limit and round(times(limit, best), 2) < aim.factor:

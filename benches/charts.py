@@ -98,7 +98,7 @@ def of_group(report: Report, group: str) -> Bars | None:
 
 
 def overview(report: Report, groups: Sequence[str]) -> Bars | None:
-    """The geometric mean of each group, over the rows on which all loops shown have a figure."""
+    """The geometric mean of each group, for each loop over the rows on which it has a figure."""
     loops = [loop for loop in report.loops if loop not in (BASELINE, LIMIT)]
     labels, ratios = [], {loop: list[float | None]() for loop in loops}
     for group in groups:

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from benches import machine, page
@@ -21,7 +21,7 @@ from benches.peers import Peers
 from benches.report import RELEASE, Report
 from benches.rows import ROWS, Row, Tier, select
 from benches.runner import TAIL_ROUNDS, RowResult, run_row
-from benches.settings import Settings
+from benches.settings import Settings, settings_for
 
 
 def _names(text: str) -> list[str]:
@@ -68,20 +68,6 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--list", action="store_true", help="name the rows and end")
     return parse
-
-
-def settings_for(quick: bool, rounds: int | None, seconds: float | None = None) -> Settings:
-    settings = Settings()
-    if len(settings.all_cores) >= 2:
-        # The first core is where machines like to serve interrupts: the server gets another.
-        settings = replace(
-            settings, server_core=settings.all_cores[-1], client_core=settings.all_cores[0]
-        )
-    if quick:
-        settings = replace(settings, rounds=3, scale=0.1, seconds=0.12, warm_up=0.04)
-    if seconds:
-        settings = replace(settings, seconds=seconds)
-    return replace(settings, rounds=rounds) if rounds else settings
 
 
 def describe(settings: Settings) -> str:
@@ -184,15 +170,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = select(options.only, max(tier, Tier.USUAL) if options.only else tier)
     except ValueError as problem:
         parse.error(str(problem))
-    if options.page and (options.only or options.quick):
-        parse.error(
-            "--page shows all rows, measured in full; parts of a run, each with its --json, are "
-            "put together by `python -m benches.page`"
-        )
     options.loops = [LIMIT if name == "limit" else name for name in options.loops]
     if unknown := [name for name in options.loops if name not in CONTESTANTS]:
         parse.error(f"no loop is called {', '.join(unknown)}; there are: {', '.join(CONTESTANTS)}")
     names = list(dict.fromkeys(options.loops))
+    if options.page and (options.only or options.quick or set(names) != CONTESTANTS.keys()):
+        parse.error(
+            "--page shows all rows and loops, measured in full; parts of a run, each with its "
+            "--json, are put together by `python -m benches.page`"
+        )
 
     facts = machine.facts()
     if facts["busy_before"]:

@@ -1,6 +1,7 @@
 """The loops that can be compared, and where each one comes from.
 
-A further rival is one more entry in `CONTESTANTS`: nothing else knows the names.
+A further rival is one more entry in `CONTESTANTS`, and a colour in `charts`. Beside that only
+`aims` knows names: those of the rivals that an aim speaks of.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ anew.
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import subprocess
@@ -32,14 +33,15 @@ def python_for(
     home: Path = HOME,
     needs: Sequence[str] = (),
 ) -> tuple[Path, str | None]:
-    """The interpreter that has this loop, and a description of the environment made for it.
+    """The interpreter that has this loop, and which packages are in its environment; of the
+    project's own environment, only those in `needs`.
 
     `needs` are packages that rows use beside the loop: they come in at the versions that the
     project's own environment has, so that all loops run the same. One that cannot be had is said,
     and then missed by the row that needs it.
     """
     if contestant.requirement is None:
-        return Path(sys.executable), None
+        return Path(sys.executable), ", ".join(_listed(_versions(needs))) or None
     if lacking := _lacking(contestant):
         raise NotInstallable(lacking)
     tag = sys.implementation.cache_tag or "python"
@@ -60,21 +62,33 @@ def python_for(
 
 def _add(python: Path, place: Path, needs: Sequence[str], say: Callable[[str], None]) -> None:
     stamp = place / "needs"
-    there = stamp.read_text().split() if stamp.exists() else []
-    wanted = []
+    there = dict(one.split("==") for one in stamp.read_text().split()) if stamp.exists() else {}
+    wanted = _versions(needs)
     for package in needs:
-        try:
-            wanted.append(f"{package}=={metadata.version(package)}")
-        except metadata.PackageNotFoundError:
+        if package not in wanted:
             say(f"{package} is not installed beside Batuta: its rows will fail")
-    if missing := [one for one in wanted if one not in there]:
+    differing = {name: version for name, version in wanted.items() if there.get(name) != version}
+    if missing := _listed(differing):
         say(f"installing {', '.join(missing)} into {place.name}")
         try:
             _run([str(python), "-m", "pip", "install", "--only-binary=:all:", *missing])
         except NotInstallable as problem:
             say(f"not all of it: {problem}")
             return
-        stamp.write_text(" ".join([*there, *missing]))
+        stamp.write_text(" ".join(_listed({**there, **wanted})))
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    """Those of the project's own environment; nothing for a package that is not in it."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def _listed(versions: dict[str, str]) -> list[str]:
+    return [f"{package}=={version}" for package, version in versions.items()]
 
 
 def _lacking(contestant: Contestant) -> str | None:

@@ -294,7 +294,7 @@ def _against(figure: Figure, summaries: Summaries, subject: str, rivals: list[st
     text = f"{ratio:.2f}x {pair.rival}"
     if ratio < 1:
         text = f"**behind:** {text}"
-    if within_noise(ratio, pair.own, pair.other):
+    if within_noise(pair.own, pair.other):
         text += " (within the noise)"
     return text
 

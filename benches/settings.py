@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benches import machine
 
@@ -32,6 +32,27 @@ class Settings:
     @property
     def server_cores(self) -> list[int]:
         return self.all_cores if self.server_core is None else [self.server_core]
+
+
+def settings_for(quick: bool, rounds: int | None, seconds: float | None = None) -> Settings:
+    """What the options of the command line come to.
+
+    Args:
+        quick: less work, for rough figures.
+        rounds: undisturbed samples wanted; None for the default.
+        seconds: length of the windows under load; None for the default.
+    """
+    settings = Settings()
+    if len(settings.all_cores) >= 2:
+        # The first core is where machines like to serve interrupts: the server gets another.
+        settings = replace(
+            settings, server_core=settings.all_cores[-1], client_core=settings.all_cores[0]
+        )
+    if quick:
+        settings = replace(settings, rounds=3, scale=0.1, seconds=0.12, warm_up=0.04)
+    if seconds:
+        settings = replace(settings, seconds=seconds)
+    return replace(settings, rounds=rounds) if rounds else settings
 
 
 class ForeignTime:

@@ -54,6 +54,11 @@ def geometric_mean(ratios: Sequence[float]) -> float:
     return statistics.geometric_mean(ratios)
 
 
-def within_noise(ratio: float, subject: Summary, other: Summary) -> bool:
-    """Whether a ratio is no further from 1 than either of the two scatters by itself."""
-    return abs(ratio - 1.0) <= max(subject.spread, other.spread)
+def within_noise(subject: Summary, other: Summary) -> bool:
+    """Whether the two differ by no more than the wider of their two ranges.
+
+    In their own unit, not in shares: the spread of a small value, taken as a share of it, would
+    forgive a loss of any size.
+    """
+    ranges = (one.spread * one.value for one in (subject, other))
+    return abs(subject.value - other.value) <= max(ranges)

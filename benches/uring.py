@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benches import load
 from benches.child import Worker
-from benches.settings import ForeignTime, Settings
+from benches.settings import ForeignTime, Settings, settings_for
 from benches.stats import Summary, summarize
 
 ROWS = (
@@ -100,7 +100,7 @@ def table(results: list[Compared]) -> str:
     ]
     lines += [
         f"| {one.size:,} B | {one.connections:,} | {one.in_flight} | {one.epoll.value:.2f} "
-        f"±{one.epoll.spread:.0%} | {one.uring.value:.2f} ±{one.uring.spread:.0%} "
+        f"±{one.epoll.spread / 2:.0%} | {one.uring.value:.2f} ±{one.uring.spread / 2:.0%} "
         f"| {one.gain:.2f}x |"
         for one in results
     ]
@@ -112,14 +112,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="undisturbed rounds per row")
     parser.add_argument("--seconds", type=float, default=0.4, help="length of a measurement")
     options = parser.parse_args(arguments)
-    cores = Settings().all_cores
-    server, client = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
-    settings = Settings(
-        rounds=options.rounds,
-        seconds=options.seconds,
-        server_core=server,
-        client_core=client,
-    )
+    settings = settings_for(quick=False, rounds=options.rounds, seconds=options.seconds)
     results = []
     for row in ROWS:
         print(f"{row[0]} B, {row[1]} connections, {row[2]} in flight …", file=sys.stderr)

@@ -54,6 +54,8 @@ def test_the_limit_itself_is_kept_to() -> None:
     near = result_of("echo_64", batuta=5.0, limit=4.0)
     far = result_of("echo_1k", batuta=6.0, limit=4.0, uvloop=1.0)
     assert cell(aim, near, far) == "1 of 2; not `echo_1k` 1.50x"
+    assert cell(aim, result_of("echo_64", batuta=5.019, limit=4.0)) == "**1 of 1**"
+    assert cell(aim, result_of("echo_64", batuta=5.021, limit=4.0)) == "0 of 1; not `echo_64` 1.26x"
 
 
 def test_level_is_what_differs_by_no_more_than_the_noise() -> None:

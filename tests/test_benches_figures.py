@@ -82,9 +82,16 @@ def test_twice_as_good_and_half_as_good_make_one() -> None:
 
 def test_a_ratio_closer_to_one_than_the_scatter_is_noise() -> None:
     steady, shaky = Summary(100.0, 0.01, 7), Summary(97.0, 0.05, 7)
-    assert within_noise(0.97, steady, shaky)
-    assert not within_noise(0.97, steady, steady)
-    assert not within_noise(1.06, steady, shaky)
+    assert within_noise(steady, shaky)
+    assert within_noise(shaky, steady)
+    assert not within_noise(steady, Summary(97.0, 0.01, 7))
+    assert not within_noise(steady, Summary(94.0, 0.05, 7))
+
+
+def test_a_rival_that_scatters_widely_forgives_no_large_loss() -> None:
+    wide = Summary(2000.0, 1.1, 7)
+    assert within_noise(Summary(4000.0, 0.01, 7), wide)
+    assert not within_noise(Summary(5000.0, 0.01, 7), wide)
 
 
 # Rounds

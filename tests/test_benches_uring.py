@@ -60,7 +60,7 @@ def test_a_sample_is_processor_time_per_request() -> None:
 
 
 def test_the_table_has_a_line_for_each_row() -> None:
-    result = uring.Compared(1024, 10, 16, Summary(3.0, 0.01, 5), Summary(2.0, 0.02, 5))
+    result = uring.Compared(1024, 10, 16, Summary(3.0, 0.02, 5), Summary(2.0, 0.04, 5))
     assert uring.table([result]).splitlines()[2:] == [
         "| 1,024 B | 10 | 16 | 3.00 ±1% | 2.00 ±2% | 1.50x |"
     ]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The benchmark suite on several Pythons, one after the other: a table for each.
 #
-#   tools/bench-pythons.sh VERSION... [-- OPTION...]     e.g. tools/bench-pythons.sh 3.11 3.14 -- --quick
+#   tools/bench-pythons.sh VERSION... [-- OPTION...]     e.g. tools/bench-pythons.sh 3.13 3.14 -- --quick
 #
 # OPTIONs are those of `python -m benches`. A version is looked for as python3.X in PATH and among
 # pyenv's; 3.14 and 3.15, where the machine has none, in the Debian tree of tools/sid-python.sh.
@@ -55,7 +55,7 @@ measure() {
   run+=(env BATUTA_REVISION="$revision" CARGO_TARGET_DIR="$place/target-$version")
   "${run[@]}" PYTHON="$python" VENV="$place/own-$version" tools/setup.sh bench || return
   local page=(--page docs/benchmarks)
-  [[ " $* " != *\ --only\ * && " $* " != *\ --quick\ * ]] || page=()
+  [[ ! " $* " =~ \ --(only|quick|loops)[\ =] ]] || page=()
   "${run[@]}" "$place/own-$version/bin/python" -m benches "${page[@]}" \
     --markdown "$place/results/$version.md" --json "$place/results/$version.json" "$@"
 }
