@@ -6,8 +6,9 @@
 //!
 //! One read per transport and turn, depth first. Small reads go through the
 //! loop's one hot buffer and become a `bytes` of their exact size; after a large
-//! read the size is asked for first and the data read into the `bytes` itself.
-//! Nothing large is allocated to be shrunk afterwards.
+//! read the size is asked for first and the data read into the `bytes` itself,
+//! which has room for one byte more: a read that leaves it free has left nothing
+//! behind. Nothing large is allocated to be shrunk by more than that byte.
 //!
 //! The descriptor is registered edge-triggered: what the edges said is remembered
 //! ([`Intake::readable`]), so pausing and resuming costs no system call, and a
@@ -138,7 +139,8 @@ impl Intake {
         }
     }
 
-    /// After a large read: how much to receive at once, if that is much again.
+    /// After a large read: how much to receive at once, if that is much again; a byte more than
+    /// there is.
     #[inline]
     pub fn large_room(&self, fd: BorrowedFd<'_>) -> Option<usize> {
         if !self.large_reads.get() {
@@ -146,7 +148,7 @@ impl Intake {
         }
         expect_large_blocks();
         let waiting = usize::try_from(ioctl_fionread(fd).ok()?).ok()?;
-        (waiting >= LARGE_READ).then_some(waiting.min(MAX_READ))
+        (waiting >= LARGE_READ).then(|| (waiting + 1).min(MAX_READ))
     }
 
     /// Reads once, into a new `bytes` object.
@@ -204,6 +206,20 @@ impl Intake {
         let room = place.len().min(MAX_READ);
         let place = place.get_mut(..room).unwrap_or_default();
         self.classify(fd, self.source.read_uninit(fd, place), room)
+    }
+
+    /// The same for just what somebody waits for, after which there often is nothing: to ask costs
+    /// less than a turn to find out.
+    pub fn receive_whole(
+        &self,
+        fd: BorrowedFd<'_>,
+        place: &mut [MaybeUninit<u8>],
+    ) -> Result<usize, NoData> {
+        let count = self.receive_uninit(fd, place)?;
+        if count == place.len() {
+            self.note_left(!self.source.is_empty(fd));
+        }
+        Ok(count)
     }
 
     /// Reads once, into a place that somebody else supplies; says how much.

@@ -49,7 +49,7 @@ impl Py<StreamTransport> {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
-        if let Some(received) = reader.fill_whole(|place| self.intake.receive_uninit(fd, place))? {
+        if let Some(received) = reader.fill_whole(|place| self.intake.receive_whole(fd, place))? {
             return Ok(received);
         }
         if let Some(room) = reader.missing().or_else(|| self.intake.large_room(fd)) {
