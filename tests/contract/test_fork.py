@@ -71,7 +71,18 @@ run(main())
     assert out.splitlines() == ["child", "parent"]
 
 
-def test_a_child_that_closes_its_copy_does_not_disturb_the_parent(child: Child) -> None:
+def woken(is_stock: bool) -> str:
+    """What the parent's loop does after a child has closed its copy.
+
+    asyncio takes the wake-up socket out of the epoll instance that both have: afterwards the
+    parent's loop sees what threads have to say only when something else wakes it.
+    """
+    return "def wake(): loop.call_later(0.01, wake)\nwake()" if is_stock else ""
+
+
+def test_a_child_that_closes_its_copy_does_not_disturb_the_parent(
+    child: Child, is_stock: bool
+) -> None:
     """epoll registrations are shared between the copies: closing one must not undo the other's."""
     out = child.check(f"""{HEAD}
 near, far = socket.socketpair()
@@ -87,6 +98,7 @@ async def wait():
     while not got:
         await asyncio.sleep(0.001)
 loop.run_until_complete(asyncio.wait_for(wait(), 20))
+{woken(is_stock)}
 print(got, loop.run_until_complete(work("works")))
 loop.remove_reader(near)
 loop.close()
@@ -99,10 +111,7 @@ far.close()
 def test_a_child_that_exits_normally_with_the_copied_loop_is_clean(
     child: Child, is_stock: bool
 ) -> None:
-    # In the child's end asyncio closes the copied loop, which takes the wake-up socket out of the
-    # epoll instance that both have: afterwards the parent's loop sees what threads have to say only
-    # when something else wakes it.
-    woken = "def wake(): loop.call_later(0.01, wake)\nwake()" if is_stock else ""
+    # In the child's end asyncio closes the copied loop.
     done = child(f"""{HEAD}
 loop = new_event_loop()
 loop.call_later(3600, print)
@@ -112,7 +121,7 @@ pid = os.fork()
 if pid == 0:
     sys.exit(0)  # with everything that the interpreter does at its end
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-{woken}
+{woken(is_stock)}
 print(loop.run_until_complete(work("parent")))
 loop.close()
 """)
