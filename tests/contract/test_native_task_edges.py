@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 import gc
 import sys
+import time
 import weakref
 from collections.abc import Awaitable
 from typing import Any
@@ -201,11 +202,13 @@ def test_what_dies_with_the_last_task_wakes_the_loop(run: Run, how: str) -> None
         await done
         late.cancel()
 
+    began = time.monotonic()
     if how == "stop":
         with pytest.raises(RuntimeError, match="stopped before Future completed"):
             run(main)
     else:
         run(main)
+    assert time.monotonic() - began < 4, "it was the timer that woke the loop"
 
 
 def test_a_call_soon_in_front_of_ours_gets_handles(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from typing import Any
 
 import pytest
 
@@ -323,5 +324,48 @@ def test_resuming_after_the_end_tells_of_it_again(run: Run, kind: str, changed: 
             if changed:
                 assert second.events == ["eof_received", "connection_lost"]
                 first.connection_lost(None)
+
+    run(main)
+
+
+def test_after_a_large_read_that_took_all_the_loop_sleeps(run: Run) -> None:
+    """No turn, and no call of the system, is spent on finding out that there is no more."""
+    size = 60_000
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        timeouts: list[float | None] = []
+        idle = loop.create_future()
+
+        class Last(Recorder):
+            def data_received(self, data: bytes) -> None:
+                super().data_received(data)
+                if len(self.data) == 4 * size:
+                    del timeouts[:]
+                    loop.call_later(0.2, idle.set_result, None)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = socket.create_connection(listener.getsockname())
+            peer, _ = listener.accept()
+        transport, protocol = await loop.create_connection(Last, sock=near)
+        for count in range(1, 4):  # the first one is not known to be large
+            peer.sendall(bytes(size))
+            await until(lambda count=count: len(protocol.data) == count * size)
+        select = loop._selector.select
+
+        def asked(timeout: float | None = None) -> object:
+            timeouts.append(timeout)
+            return select(timeout)
+
+        loop._selector.select = asked
+        try:
+            peer.sendall(bytes(size))
+            await idle
+        finally:
+            loop._selector.select = select
+        assert timeouts[0], "the turn after the read did not sleep"
+        transport.close()
+        await until(lambda: protocol.lost)
+        peer.close()
 
     run(main)

@@ -38,6 +38,16 @@ async def failed(here: World) -> AsyncIterator[JobRow]:
             yield row
 
 
+async def interrupted(here: World) -> None:
+    """A run that ends while it waits to ask for its items once more."""
+    running = asyncio.ensure_future(here.upload(waits=SLOW))
+    while not here.fake.requests.counts[Kind.CREATE_ITEMS]:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    running.cancel()
+    await asyncio.wait([running])
+
+
 def refuse(here: World, path: Path) -> None:
     """Let the service take these bytes for no picture, whatever they look like."""
     refused = sha(path)
@@ -95,9 +105,9 @@ def test_items_that_fail_for_now_are_made_later(tmp_path: Path, status: Literal[
     on_batuta(main())
 
 
-@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("ends", [False, True])
 def test_an_answer_without_an_id_leaves_open_whether_it_is_in_the_album(
-    tmp_path: Path, interrupted: bool
+    tmp_path: Path, ends: bool
 ) -> None:
     """The item was made beside the album, and the answer names none: it is put there afterwards."""
 
@@ -119,13 +129,8 @@ def test_an_answer_without_an_id_leaves_open_whether_it_is_in_the_album(
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Library, "create_items", without_an_id)
-                if interrupted:
-                    running = asyncio.ensure_future(here.upload(waits=SLOW))
-                    while not here.fake.requests.counts[Kind.CREATE_ITEMS]:
-                        await asyncio.sleep(0.01)
-                    await asyncio.sleep(0.1)
-                    running.cancel()
-                    await asyncio.wait([running])
+                if ends:
+                    await interrupted(here)
                 await here.up()
             assert asked == 2
             here.assert_all_up([path])
@@ -160,12 +165,7 @@ def test_bytes_whose_upload_token_is_too_old_go_up_again(tmp_path: Path) -> None
     async def main() -> None:
         async with world(tmp_path, faults=plan) as here:
             paths = here.pictures(10)
-            running = asyncio.ensure_future(here.upload(waits=SLOW))
-            while not here.fake.requests.counts[Kind.CREATE_ITEMS]:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.1)
-            running.cancel()
-            await asyncio.wait([running])
+            await interrupted(here)
             here.fake.advance(25 * 3600)
             run = await here.upload()
             assert run.outcome.counts == {Job.DONE: 10}
@@ -181,12 +181,7 @@ def test_tokens_that_are_good_are_used_after_an_interruption(tmp_path: Path) -> 
     async def main() -> None:
         async with world(tmp_path, faults=plan) as here:
             paths = here.pictures(10)
-            running = asyncio.ensure_future(here.upload(waits=SLOW))
-            while not here.fake.requests.counts[Kind.CREATE_ITEMS]:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.1)
-            running.cancel()
-            await asyncio.wait([running])
+            await interrupted(here)
             run = await here.upload()
             assert run.outcome.counts == {Job.DONE: 10}
             assert run.tally.uploads == 0
