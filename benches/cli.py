@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benches import machine, page
+from benches import arguments, machine, page
 from benches.child import Worker, WorkerFailed
 from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS, Contestant
 from benches.environments import NotInstallable, python_for
@@ -24,27 +24,20 @@ from benches.runner import TAIL_ROUNDS, RowResult, run_row
 from benches.settings import Settings, settings_for
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
 def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(
         prog="python -m benches",
         description="Batuta beside stock asyncio and its rivals, in one interleaved run.",
     )
     parse.add_argument(
-        "--only", type=_names, metavar="ROW,…", help="these rows: names, patterns or groups"
+        "--only",
+        type=arguments.names,
+        metavar="ROW,…",
+        help="these rows: names, patterns or groups",
     )
     parse.add_argument(
         "--loops",
-        type=_names,
+        type=arguments.names,
         metavar="LOOP,…",
         default=list(CONTESTANTS),
         help=f"these loops; `limit` is the last (default: {','.join(CONTESTANTS)})",
@@ -52,17 +45,23 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--all", action="store_true", help="every combination of size, connections and window"
     )
-    parse.add_argument("--seconds", type=float, help="length of the windows under load")
+    parse.add_argument("--seconds", type=arguments.seconds, help="length of the windows under load")
     parse.add_argument(
-        "--rounds", type=_positive, help="undisturbed samples of each loop wanted (default: 5)"
+        "--rounds",
+        type=arguments.count,
+        help="undisturbed samples of each loop wanted (default: 5)",
     )
     parse.add_argument(
         "--quick",
         action="store_true",
         help="a tenth of the work and 3 rounds of a few rows: rough figures",
     )
-    parse.add_argument("--json", type=Path, metavar="OUT", help="write everything measured here")
-    parse.add_argument("--markdown", type=Path, metavar="OUT", help="write the report here as well")
+    parse.add_argument(
+        "--json", type=arguments.output, metavar="OUT", help="write everything measured here"
+    )
+    parse.add_argument(
+        "--markdown", type=arguments.output, metavar="OUT", help="write the report here as well"
+    )
     parse.add_argument(
         "--page", type=Path, metavar="DIR", help="write the results page and its charts there"
     )
@@ -159,10 +158,10 @@ def list_rows() -> int:
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """0 when stock and Batuta ran on every row; a rival that fails is reported, no more."""
     parse = parser()
-    options = parse.parse_args(arguments)
+    options = parse.parse_args(words)
     if options.list:
         return list_rows()
     tier = Tier.ALL if options.all else Tier.QUICK if options.quick else Tier.USUAL
@@ -202,10 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     markdown = report.to_markdown()
     print(markdown)
     if options.markdown:
-        options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(markdown)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     if options.page:
         say(f"{page.write(report, options.page)} is written")

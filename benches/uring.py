@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches import load
+from benches import arguments, load
 from benches.child import Worker
 from benches.settings import ForeignTime, Settings, settings_for
 from benches.stats import Summary, summarize
@@ -107,11 +107,15 @@ def table(results: list[Compared]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> None:
+def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benches.uring")
-    parser.add_argument("--rounds", type=int, default=5, help="undisturbed rounds per row")
-    parser.add_argument("--seconds", type=float, default=0.4, help="length of a measurement")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--rounds", type=arguments.count, default=5, help="undisturbed rounds per row"
+    )
+    parser.add_argument(
+        "--seconds", type=arguments.seconds, default=0.4, help="length of a measurement"
+    )
+    options = parser.parse_args(words)
     settings = settings_for(quick=False, rounds=options.rounds, seconds=options.seconds)
     results = []
     for row in ROWS:

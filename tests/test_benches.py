@@ -302,6 +302,35 @@ def test_a_rival_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("complete")), "a half-made environment must not count as done"
 
 
+def test_packages_of_the_rows_are_replaced_when_the_projects_own_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours: dict[str, str] = {}
+    installed: list[list[str]] = []
+    monkeypatch.setattr(environments, "_versions", lambda needs: ours)
+    monkeypatch.setattr(environments, "_run", lambda command: installed.append(command[5:]))
+
+    def add() -> list[list[str]]:
+        installed.clear()
+        environments._add(Path("python"), tmp_path, ["redis", "aiohttp"], quiet)
+        return list(installed)
+
+    ours.update(redis="7.0", aiohttp="3.13")
+    assert add() == [["redis==7.0", "aiohttp==3.13"]]
+    assert add() == [], "what is there at this version needs no installer"
+    ours.update(redis="7.1")
+    assert add() == [["redis==7.1"]]
+
+    def impossible(command: list[str]) -> str:
+        raise environments.NotInstallable("no such release")
+
+    ours.update(aiohttp="99")
+    with monkeypatch.context() as broken:
+        broken.setattr(environments, "_run", impossible)
+        add()
+    assert add() == [["aiohttp==99"]], "what failed must not count as done"
+
+
 def test_the_command_writes_the_table_and_everything_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,12 +384,36 @@ def test_a_command_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.glob("batuta-bench-*")) == []
 
 
-def test_the_command_refuses_unknown_rows_and_loops(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["--only", "echo_65"], ["--loops", "stock,trio"], ["--rounds", "0"]):
+def test_the_command_refuses_what_it_cannot_do_before_it_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in (
+        ["--only", "echo_65"],
+        ["--loops", "stock,trio"],
+        ["--rounds", "0"],
+        ["--seconds", "-1"],
+        ["--json", "/dev/null/out.json"],
+    ):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
-    assert "no loop is called trio" in capsys.readouterr().err
+    refusals = capsys.readouterr().err
+    assert "no loop is called trio" in refusals
+    assert "--json: cannot be written: " in refusals
+
+
+@pytest.mark.parametrize(
+    "part",
+    [["--loops", "stock,batuta"], ["--only", "call_soon"], ["--quick"]],
+    ids=lambda it: it[0],
+)
+def test_the_page_is_not_written_from_a_part(
+    part: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--page", str(tmp_path), *part])
+    assert ended.value.code == 2
+    assert "--page shows all rows and loops" in capsys.readouterr().err
 
 
 @needs_load
