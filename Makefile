@@ -66,14 +66,14 @@ conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_ta
 
 bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only $(ONLY)) $(BENCH_PAGE) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only '$(ONLY)') $(BENCH_PAGE) $(ARGS)
 
 bench-quick: ## a few rows with little work in about three minutes: a first look, nothing to quote
 	@tools/setup.sh bench
-	@$(VENV)/bin/python -m benches --json build/bench/last.json --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@$(VENV)/bin/python -m benches --json build/bench/last.json --quick $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.13 3.14"
-	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 docs: ## check the links and the Python examples of the documentation
 	@tools/setup.sh

@@ -9,14 +9,13 @@ each aim, with the rows that miss it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
+from benches import arguments
 from benches.contestants import CONTESTANTS, LIMIT, SUBJECTS
 from benches.figures import FIGURES, Figure
 from benches.rows import ROWS
@@ -170,10 +169,10 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parse = argparse.ArgumentParser(prog="python -m benches.aims", description=__doc__)
-    parse.add_argument("figures", type=Path, metavar="FULL.json")
-    print(table(json.loads(parse.parse_args(arguments).figures.read_text())))
+    parse.add_argument("figures", type=arguments.figures, metavar="FULL.json")
+    print(table(parse.parse_args(words).figures))
     return 0
 
 

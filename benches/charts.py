@@ -64,8 +64,7 @@ def write(report: Report, folder: Path, stem: str) -> dict[str, str]:
     for group, bars in charts.items():
         if bars is None:
             continue
-        name = "-".join([stem, *"".join(c if c.isalnum() else " " for c in group).split()])
-        name += "" if group else "-overview"
+        name = f"{stem}-{group or 'overview'}"
         for theme in THEMES:
             draw(bars, theme, folder / f"{name}-{theme.name}.svg")
         drawn[group] = name

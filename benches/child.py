@@ -73,10 +73,6 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
-    def hear(self, timeout: float) -> dict[str, Any]:
-        """The next line of a worker that speaks unasked."""
-        return self._answer(timeout)
-
     def ask(self, timeout: float, **question: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         try:

@@ -16,7 +16,7 @@ from benches.child import Worker, WorkerFailed
 from benches.contestants import BASELINE, CONTESTANTS, LIMIT, SUBJECTS, Contestant
 from benches.environments import NotInstallable, python_for
 from benches.load import LoadFailed, binary
-from benches.pace import Pace
+from benches.pace import Pace, pace_of
 from benches.peers import Peers
 from benches.report import RELEASE, Report
 from benches.rows import ROWS, Row, Tier, select
@@ -63,7 +63,10 @@ def parser() -> argparse.ArgumentParser:
         "--markdown", type=arguments.output, metavar="OUT", help="write the report here as well"
     )
     parse.add_argument(
-        "--page", type=Path, metavar="DIR", help="write the results page and its charts there"
+        "--page",
+        type=arguments.folder,
+        metavar="DIR",
+        help="write the results page and its charts there",
     )
     parse.add_argument("--list", action="store_true", help="name the rows and end")
     return parse
@@ -133,11 +136,6 @@ def measure(
     return results
 
 
-def pace_of(settings: Settings) -> Pace | None:
-    """Of the server's core, if it has one."""
-    return None if settings.server_core is None else Pace(settings.server_core)
-
-
 def packages_of(rows: Sequence[Row]) -> list[str]:
     """What these rows need from PyPI beside the loops."""
     found = [package for row in rows for package in getattr(row, "needs", ())]
@@ -201,8 +199,10 @@ def main(words: Sequence[str] | None = None) -> int:
     markdown = report.to_markdown()
     print(markdown)
     if options.markdown:
+        options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(markdown)
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     if options.page:
         say(f"{page.write(report, options.page)} is written")

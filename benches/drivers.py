@@ -1,4 +1,4 @@
-"""How a row of each kind is measured: one driver holds one worker and takes samples from it.
+"""How a row of each kind is measured: a driver takes the samples of one loop on one row.
 
 A sample says by itself whether it was disturbed; the bounds for that are here and in `settings`.
 """
@@ -6,7 +6,6 @@ A sample says by itself whether it was disturbed; the bounds for that are here a
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from benches.child import Worker
@@ -16,7 +15,7 @@ from benches.figures import Sample
 from benches.idle_driver import FootprintDriver, IdleDriver
 from benches.peers import Peers
 from benches.rows import ClientRow, EchoRow, FootprintRow, IdleRow, Row, SchedulingRow, SystemRow
-from benches.settings import Settings
+from benches.settings import ForeignTime, Settings
 
 SWITCHES_PER_SECOND = 50
 SWITCHES_ALWAYS_ALLOWED = 5
@@ -33,14 +32,8 @@ class Driver(Protocol):
 
     def sample(self) -> Sample: ...
 
-    def __enter__(self) -> Driver: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def close(self) -> None:
+        """Ends the worker; again does nothing."""
 
 
 def takes_part(row: Row, contestant: Contestant) -> bool:
@@ -74,7 +67,7 @@ class WorkDriver:
         peers: Peers,
     ) -> None:
         self._row = row
-        self._timeout = settings.timeout
+        self._settings = settings
         self._count = max(1, round(row.count * settings.scale))
         self._peer = {"peer": peers.address(row.peer)} if isinstance(row, ClientRow) else {}
         start = {
@@ -91,15 +84,16 @@ class WorkDriver:
         self._measure(max(1, self._count // 5))
 
     def sample(self) -> Sample:
+        foreign = ForeignTime(self._settings)
         raw = self._measure(self._count)
         count = raw["operations"]
-        seconds = raw["wall_ns"] / 1e9
-        allowed = max(SWITCHES_ALWAYS_ALLOWED, SWITCHES_PER_SECOND * seconds)
-        switches = raw["involuntary_switches"]
         disturbed = None
         alone = self._row.pinned and not self._row.by_turns
-        if alone and switches > allowed:
-            disturbed = f"{switches} involuntary context switches in {seconds:.2f} s"
+        if isinstance(self._row, ClientRow):
+            # Not by the switches: the kernel's own thread pushes it off to free its sockets.
+            disturbed = foreign.complaint(server=raw["process_cpu_ns"] / 1e9, client=None)
+        elif alone:
+            disturbed = _pushed_off(raw["involuntary_switches"], raw["wall_ns"] / 1e9)
         remarks = []
         elsewhere = raw["process_cpu_ns"] / raw["thread_cpu_ns"] - 1
         if self._row.kind == "scheduling" and alone and elsewhere > 0.2:
@@ -107,18 +101,18 @@ class WorkDriver:
         return Sample(_figures(self._row, raw, count), raw, disturbed, tuple(remarks))
 
     def _measure(self, count: int) -> dict[str, Any]:
-        return self._worker.ask(self._timeout, row=self._row.name, count=count, **self._peer)
+        return self._worker.ask(
+            self._settings.timeout, row=self._row.name, count=count, **self._peer
+        )
 
-    def __enter__(self) -> WorkDriver:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._worker.close()
+
+
+def _pushed_off(switches: int, seconds: float) -> str | None:
+    if switches <= max(SWITCHES_ALWAYS_ALLOWED, SWITCHES_PER_SECOND * seconds):
+        return None
+    return f"{switches} involuntary context switches in {seconds:.2f} s"
 
 
 def _figures(row: SchedulingRow, raw: dict[str, Any], count: int) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from benches import load
@@ -79,7 +78,9 @@ class EchoDriver:
         raw = self._load(self._settings.seconds)
         used = {name: after - used[name] for name, after in self._used().items()}
         raw["server_total"] = used
-        disturbed = foreign.complaint(used["user_s"] + used["system_s"], raw["client_total_s"])
+        disturbed = foreign.complaint(
+            server=used["user_s"] + used["system_s"], client=raw["client_total_s"]
+        )
         if raw["lost"]:
             disturbed = f"{raw['lost']} datagrams were lost"
         remarks = []
@@ -144,14 +145,6 @@ class EchoDriver:
                 raise WorkerFailed(f"the server died: {death}") from problem
             raise
 
-    def __enter__(self) -> EchoDriver:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._worker.close()
         self._scratch.cleanup()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from benches import load, wire
@@ -17,7 +16,9 @@ from benches.figures import Sample
 from benches.rows import FootprintRow, IdleRow
 from benches.settings import ForeignTime, Settings
 
-TICK = 0.01
+TICK = 0.0113
+"""Seconds between two expiries of the timer: no multiple of the kernel's ticks, by which it counts
+processor time. One that were would always, or never, be at work when it looks."""
 SETTLE = 0.1
 """Seconds for what is left of opening the connections."""
 RESERVED = 100
@@ -29,16 +30,8 @@ class _NewProcesses:
 
     identity: dict[str, Any]
 
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+    def close(self) -> None:
+        """There is nothing left between two samples."""
 
 
 class IdleDriver(_NewProcesses):
@@ -93,8 +86,9 @@ class IdleDriver(_NewProcesses):
                 foreign = ForeignTime(self._settings)
                 time.sleep(max(self._settings.seconds, 20 * TICK))
                 last = server.ask(timeout)
-        used = {name: last[name] - first[name] for name in ("user_s", "system_s", "ticks")}
-        cpu = used["user_s"] + used["system_s"]
+                used = {name: last[name] - first[name] for name in ("user_s", "system_s", "ticks")}
+                cpu = used["user_s"] + used["system_s"]
+                disturbed = foreign.complaint(server=cpu, client=0.0)
         if not used["ticks"]:
             raise WorkerFailed("the timer did not go off")
         return Sample(
@@ -103,7 +97,7 @@ class IdleDriver(_NewProcesses):
                 "tick_us": cpu / used["ticks"] * 1e6,
             },
             {"before": before, "first": first, "last": last, "held": holder.identity},
-            foreign.complaint(cpu, 0.0),
+            disturbed,
             self._remarks,
         )
 
@@ -123,8 +117,9 @@ class FootprintDriver(_NewProcesses):
     def sample(self) -> Sample:
         foreign = ForeignTime(self._settings)
         raw = self._run()
+        disturbed = foreign.complaint(server=raw["cpu_s"], client=0.0)
         keys = ("import_ms", "first_ms", "rss_mib", "loop_kib")
-        return Sample({key: raw[key] for key in keys}, raw, foreign.complaint(raw["cpu_s"], 0.0))
+        return Sample({key: raw[key] for key in keys}, raw, disturbed)
 
     def _run(self) -> dict[str, Any]:
         start = {

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benches import aims, charts
+from benches import aims, arguments, charts
 from benches.child import ROOT
 from benches.figures import FIGURES
 from benches.report import Report, heading
@@ -157,13 +157,13 @@ def embed(version: str, section: str, embedding: Path = EMBEDDING) -> None:
     embedding.write_text(f"{before}{begin}\n\n{middle}\n\n{end}{after}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parse = argparse.ArgumentParser(prog="python -m benches.page", description=__doc__)
-    parse.add_argument("runs", type=Path, nargs="+", metavar="FULL.json")
-    parse.add_argument("--out", type=Path, default=FOLDER)
-    options = parse.parse_args(arguments)
+    parse.add_argument("runs", type=arguments.run, nargs="+", metavar="FULL.json")
+    parse.add_argument("--out", type=arguments.folder, default=FOLDER)
+    options = parse.parse_args(words)
     try:
-        report = put_together([json.loads(path.read_text()) for path in options.runs])
+        report = put_together(options.runs)
         print(write(report, options.out))
     except NotTogether as problem:
         print(f"benches.page: {problem}", file=sys.stderr)

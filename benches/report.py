@@ -84,7 +84,7 @@ class Report:
         return [*parts, self._verdict(figures[0], results), self._remarks(results)]
 
     def _pace_text(self) -> list[str]:
-        """None for a run that did not look at it."""
+        """Nothing of a run that did not look at it."""
         slow = self.machine.get("slow_share")
         if slow is None:
             return []
@@ -230,8 +230,9 @@ Summaries = dict[str, Summary | None]
 
 
 def heading(group: str) -> str:
-    return {"tls": "TLS", "unix, udp, pipes": "Unix sockets, UDP, pipes"}.get(
-        group, group.capitalize()
+    """Of the group's tables and charts; its name is one word, for the command line."""
+    return {"tls": "TLS", "unix-udp-pipes": "Unix sockets, UDP, pipes"}.get(
+        group, group.replace("-", " ").capitalize()
     )
 
 

@@ -36,9 +36,6 @@ TAIL_ROUNDS = 3
 """How many times as many rounds a row has whose latencies are shown: the 99.9th percentile of one
 window is made by a handful of its requests."""
 
-PATIENCE = 1
-"""How many times as long as its samples a row may wait for a core at full pace."""
-
 
 @dataclass(frozen=True)
 class Round:
@@ -174,7 +171,8 @@ def run_row(
                 return work()
             except (WorkerFailed, LoadFailed) as failure:
                 result.failures[loop] = str(failure)
-                drivers.pop(loop, None)
+                if failed := drivers.pop(loop, None):
+                    failed.close()  # it must not run on beside the others
                 say(f"  {loop} failed on {row.name}: {str(failure).splitlines()[-1]}")
                 return None
 
@@ -183,7 +181,9 @@ def run_row(
             return driver_for(row, contestant, python, settings, peers)
 
         def enter(started: Future[Driver]) -> Driver:
-            return stack.enter_context(started.result())
+            driver = started.result()
+            stack.callback(driver.close)
+            return driver
 
         taking_part = [loop for loop, (who, _) in entrants.items() if takes_part(row, who)]
         # Together: most of the time goes into the imports of interpreters that start.
@@ -207,8 +207,7 @@ def run_row(
             return pace.steady(take) if pace else take()
 
         if pace:
-            a_round = len(drivers) * (settings.seconds + settings.warm_up)
-            pace.patience = PATIENCE * wanted * a_round
+            pace.patience = len(drivers) * (settings.seconds + settings.warm_up)
         for _ in range(2 * wanted):
             if all(len(result.undisturbed(loop)) >= wanted for loop in drivers):
                 break

@@ -70,12 +70,20 @@ class ForeignTime:
     def _busy_now(self) -> dict[str, float]:
         return {role: machine.core_busy_seconds(core) for role, core in self._cores.items()}
 
-    def complaint(self, server_used: float, client_used: float) -> str | None:
+    def complaint(self, *, server: float, client: float | None) -> str | None:
+        """What is to be said of the time since the making; None if nothing is.
+
+        Args:
+            server: seconds of processor time that the server used itself.
+            client: the same of the client; None where its core does not count.
+        """
         elapsed = time.monotonic() - self._since
-        own = {"server": server_used, "client": client_used}
+        own = {"server": server, "client": client}
         tolerated = max(FOREIGN_SHARE * elapsed, FOREIGN_TICKS / os.sysconf("SC_CLK_TCK"))
         for role, busy in self._busy_now().items():
-            foreign = busy - self._busy[role] - own[role]
+            if (used := own[role]) is None:
+                continue
+            foreign = busy - self._busy[role] - used
             if foreign > tolerated:
                 return f"others used {foreign / elapsed:.0%} of the {role}'s core"
         return None

@@ -6,6 +6,7 @@ No test here looks at how fast anything is: counts are tiny and the machine may 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -31,10 +32,10 @@ from benches.figures import FIGURES
 from benches.idle_driver import IdleDriver
 from benches.rows import ROWS, IdleRow, Tier, echo, scheduling, select
 from benches.runner import run_row
-from benches.settings import Settings
+from benches.settings import settings_for
 
 CPU = FIGURES["scheduling"][0]
-TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.05, warm_up=0.02)
+TINY = replace(settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.05, warm_up=0.02)
 START: dict[str, Any] = {**CONTESTANTS["stock"].start, "cores": []}
 
 needs_load = pytest.mark.skipif(
@@ -214,10 +215,30 @@ def test_a_worker_that_hangs_is_killed_at_its_time_limit() -> None:
 
 @needs_load
 @pytest.mark.timeout(170)
+def test_the_warm_up_compares_every_byte_and_lost_datagrams_are_held_against_a_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports = []
+    run = load.run
+
+    def with_losses(where: dict[str, str | Path], **options: Any) -> dict[str, Any]:
+        reports.append({**run(where, **options), "lost": 3})
+        return reports[-1]
+
+    monkeypatch.setattr(load, "run", with_losses)
+    driver = EchoDriver(ROWS["udp_1k"], CONTESTANTS["stock"], Path(sys.executable), TINY)
+    with contextlib.closing(driver):
+        driver.warm_up()
+        assert driver.sample().disturbed == "3 datagrams were lost"
+    assert [report["verified"] for report in reports] == [True, False]
+
+
+@needs_load
+@pytest.mark.timeout(170)
 def test_a_server_that_dies_under_load_is_reported_with_its_signal() -> None:
     row = next(iter(echo.ROWS))
     driver = EchoDriver(row, CONTESTANTS["stock"], Path(sys.executable), TINY)
-    with driver:
+    with contextlib.closing(driver):
         os.kill(driver.identity["pid"], signal.SIGKILL)
         with pytest.raises(WorkerFailed, match="the server died: killed by SIGKILL"):
             driver.warm_up()
@@ -392,14 +413,20 @@ def test_the_command_refuses_what_it_cannot_do_before_it_begins(
         ["--loops", "stock,trio"],
         ["--rounds", "0"],
         ["--seconds", "-1"],
+        ["--only", " , "],
+        ["--loops", ""],
         ["--json", "/dev/null/out.json"],
+        ["--json", "/"],
+        ["--page", "/dev/null"],
     ):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
     refusals = capsys.readouterr().err
     assert "no loop is called trio" in refusals
-    assert "--json: cannot be written: " in refusals
+    assert "--only: names nothing" in refusals
+    assert "--json: /dev/null is no folder" in refusals
+    assert "--json: / is a folder" in refusals
 
 
 @pytest.mark.parametrize(
@@ -425,13 +452,12 @@ def test_the_limit_needs_nothing_but_the_load_generator() -> None:
 
 
 def test_settings_hold_server_and_load_apart_where_there_are_two_cores() -> None:
-    settings = cli.settings_for(quick=False, rounds=None)
+    settings = settings_for(quick=False, rounds=None)
     if len(os.sched_getaffinity(0)) >= 2:
         assert settings.server_core != settings.client_core
         assert settings.server_cores == [settings.server_core]
     else:
         assert settings.server_cores == settings.all_cores
-    assert isinstance(settings, Settings)
 
 
 def test_a_reader_of_the_list_may_leave_early() -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 
-from benches import runner
+from benches import machine, runner
+from benches.child import WorkerFailed
 from benches.contestants import CONTESTANTS, Contestant
+from benches.drivers import WorkDriver, driver_for
 from benches.figures import FIGURES, Sample
 from benches.pace import FIRST_LOOKS, Pace
-from benches.peers import Peers
+from benches.peers import Missing, Peers
 from benches.rows import ROWS, Row
 from benches.runner import RowResult, run_row
-from benches.settings import Settings
+from benches.settings import ForeignTime, Settings
 from benches.stats import (
     Summary,
     geometric_mean,
@@ -104,7 +107,7 @@ class Scripted:
 
     def __init__(self, script: list[tuple[float, str | None]]) -> None:
         self._script = list(script)
-        self.warm = False
+        self.warm = self.closed = False
 
     def warm_up(self) -> None:
         self.warm = True
@@ -114,16 +117,8 @@ class Scripted:
         value, disturbed = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         return Sample(dict.fromkeys(("cpu_ns", "wall_ns", "p999_us"), value), {}, disturbed)
 
-    def __enter__(self) -> Scripted:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+    def close(self) -> None:
+        self.closed = True
 
 
 def run_scripts(
@@ -194,6 +189,87 @@ def test_a_tail_is_taken_from_three_times_as_many_rounds_and_pauses_do_not_count
     assert result.wanted == len(result.rounds) == 12
     assert result.summary("batuta", TAIL) == Summary(300.0, 0.0, 12)
     assert run_scripts(monkeypatch, 4, row="echo_1k", batuta=tails).wanted == 4
+
+
+def test_a_loop_that_fails_is_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(Scripted):
+        tried = 0
+
+        def sample(self) -> Sample:
+            self.tried += 1
+            raise WorkerFailed("it hung")
+
+    class Watching(Scripted):
+        def sample(self) -> Sample:
+            assert failing.closed == (failing.tried > 0)
+            return super().sample()
+
+    failing = Failing([])
+    drivers = {"batuta": failing, "stock": Watching([(1.0, None)])}
+    monkeypatch.setattr(
+        runner, "driver_for", lambda row, contestant, *rest: drivers[contestant.name]
+    )
+    entrants = {name: (CONTESTANTS[name], Path("unused")) for name in drivers}
+    result = run_row(ROWS["sleep0"], entrants, Settings(rounds=3), lambda text: None)
+    assert result.failures == {"batuta": "it hung"}
+    assert failing.tried == 1
+    assert len(result.taken("stock")) == 3
+    assert all(driver.closed for driver in drivers.values())
+
+
+def test_a_row_that_lacks_what_it_talks_to_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def driver_for(*arguments: object) -> Scripted:
+        raise Missing("redis-server is not installed")
+
+    monkeypatch.setattr(runner, "driver_for", driver_for)
+    entrants = {"stock": (CONTESTANTS["stock"], Path("unused"))}
+    result = run_row(ROWS["redis_get"], entrants, Settings(rounds=3), lambda text: None)
+    assert result.skipped == "redis-server is not installed"
+    assert "redis-server is not installed" in report([result], ["stock"])
+
+
+# What counts as disturbed
+
+
+def busy(monkeypatch: pytest.MonkeyPatch, *seconds: float) -> ForeignTime:
+    """Looks at cores 0 (server) and 1 (client), which are at work so long in the next second."""
+    work, clock = {0: 0.0, 1: 0.0}, [100.0]
+    monkeypatch.setattr(machine, "core_busy_seconds", work.__getitem__)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    foreign = ForeignTime(Settings(server_core=0, client_core=1))
+    work.update(enumerate(seconds))
+    clock[0] += 1
+    return foreign
+
+
+def test_work_of_others_on_either_core_is_held_against_a_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    foreign = busy(monkeypatch, 0.9, 0.5)
+    assert foreign.complaint(server=0.85, client=0.45) is None
+    assert foreign.complaint(server=0.5, client=0.45) == "others used 40% of the server's core"
+    assert foreign.complaint(server=0.85, client=0.3) == "others used 20% of the client's core"
+    assert foreign.complaint(server=0.85, client=None) is None
+
+
+def work_driver(name: str, **answer: float) -> WorkDriver:
+    """A driver of the row whose worker, a stock one, answers this."""
+    contestant, python = CONTESTANTS["stock"], Path(sys.executable)
+    driver = driver_for(ROWS[name], contestant, python, Settings(), Peers(None))
+    assert isinstance(driver, WorkDriver)
+    raw = {"operations": 1000, "wall_ns": 10**8, "process_cpu_ns": 10**8, "thread_cpu_ns": 10**8}
+    driver._measure = lambda count: {**raw, **answer}  # type: ignore[method-assign]
+    return driver
+
+
+def test_work_that_was_pushed_off_its_core_is_disturbed() -> None:
+    for name, switches, complaint in (
+        ("sleep0", 5, None),
+        ("sleep0", 6, "6 involuntary context switches in 0.10 s"),
+        ("call_soon_threadsafe", 1000, None),  # by turns with another thread
+    ):
+        with contextlib.closing(work_driver(name, involuntary_switches=switches)) as driver:
+            assert driver.sample().disturbed == complaint
 
 
 def test_a_sample_that_a_slow_core_has_spoilt_is_taken_again(

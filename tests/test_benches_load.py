@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -82,6 +83,34 @@ def test_the_load_generator_counts_what_a_right_echo_answers() -> None:
     assert report["least_on_a_connection"] == report["most_on_a_connection"] == report["requests"]
 
 
+@pytest.mark.parametrize("command", ["echo", "connect"])
+def test_the_load_generator_reaches_servers_at_ipv6_addresses(command: str) -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as problem:
+        pytest.skip(f"no IPv6 on loopback: {problem}")
+    with listener:
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(ConnectionError):
+                        while data := connection.recv(65536):
+                            connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        where: dict[str, str | Path] = {"address": f"[::1]:{port}"}
+        flags = ["exchange"] if command == "connect" else ["verify"]
+        report = run_load(0, where=where, command=command, flags=flags, connections=1)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert report["requests"] > 0
+    assert report["verified"] is True
+
+
 # The other ways to talk
 
 
@@ -112,6 +141,13 @@ def head(length: int, status: str = "200 OK") -> bytes:
 def test_the_load_generator_refuses_a_wrong_http_answer(reply: bytes, complaint: str) -> None:
     with echo_server(answers(reply)) as port, pytest.raises(load.LoadFailed, match=complaint):
         run_load(port, talk="http", in_flight=1)
+
+
+def test_answers_over_http_are_not_said_to_be_compared() -> None:
+    with echo_server(answers(head(100) + b"x" * 100)) as port:
+        report = run_load(port, talk="http", in_flight=1, flags=["verify"])
+    assert report["requests"] > 0
+    assert report["verified"] is False
 
 
 def test_the_load_generator_refuses_what_is_no_websocket() -> None:
@@ -193,6 +229,15 @@ def test_datagrams_that_never_come_back_are_counted_as_lost() -> None:
         thread.join(10)
     assert report["lost"] == 3, "all that were in flight when the server went deaf"
     assert report["requests"] == 1000
+
+
+@pytest.mark.parametrize("size", [1024, 10_240])
+def test_the_limit_loses_no_datagram_of_a_hundred_clients(size: int) -> None:
+    with Worker.of_command(load.serve_command(place="udp")) as server:
+        where: dict[str, str | Path] = {"udp": f"127.0.0.1:{server.identity['port']}"}
+        report = run_load(0, where=where, size=size, connections=100, in_flight=1)
+    assert report["lost"] == 0
+    assert report["least_on_a_connection"] > 0
 
 
 def test_connections_that_are_not_closed_as_agreed_are_refused() -> None:

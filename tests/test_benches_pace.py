@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from benches.figures import Sample
 from benches.pace import FIRST_LOOKS, FULL, MOST_LOOKS, Pace, time_work
@@ -67,6 +68,18 @@ def test_patience_ends() -> None:
 
     assert pace.steady(take).disturbed
     assert len(taken) == 1
+
+
+def test_a_sample_that_is_kept_brings_patience_for_the_next() -> None:
+    pace = paced(FAST, FAST, SLOW, SLOW, FAST, patience=0)
+
+    def take() -> Sample:
+        time.sleep(0.05)
+        return sample(7)
+
+    assert not pace.steady(take).disturbed
+    assert 0.05 <= pace.patience < 1
+    assert not pace.steady(take).disturbed, "it has waited for the core"
 
 
 def test_what_was_disturbed_otherwise_is_not_taken_again() -> None:

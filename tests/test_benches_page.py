@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benches import charts, page
+from benches import aims, charts, page
 from benches.contestants import LIMIT
 from benches.figures import FIGURES
 from benches.report import Report
@@ -48,6 +48,49 @@ def test_runs_of_different_revisions_are_not_put_together() -> None:
     second = whole_report([result_of("echo_1k", stock=8.0)], revision="def")
     with pytest.raises(page.NotTogether, match="of different revision: 'abc' and 'def'"):
         page.put_together([first.to_json(), second.to_json()])
+
+
+def test_runs_under_different_conditions_are_not_put_together() -> None:
+    first, second = (whole_report([result_of("echo_1k", stock=8.0)]) for _ in range(2))
+    second.conditions["summary"] = "5 rounds"
+    with pytest.raises(page.NotTogether, match="under different conditions"):
+        page.put_together([first.to_json(), second.to_json()])
+
+
+def test_the_projects_own_page_is_embedded_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = []
+    monkeypatch.setattr(page, "FOLDER", tmp_path / "own")
+    monkeypatch.setattr(page, "embed", lambda version, section: embedded.append((version, section)))
+    monkeypatch.setattr(charts, "write", lambda *arguments: {})
+    whole = whole_report([result_of("echo_1k", stock=8.0)])
+    page.write(whole, tmp_path / "other")
+    assert embedded == []
+    page.write(whole, tmp_path / "own")
+    [(version, section)] = embedded
+    assert section.startswith(f"### Python {version}")
+
+
+def test_what_is_no_run_is_refused_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "figures.json"
+    whole = whole_report([result_of("echo_1k", stock=8.0)])
+    figures.write_text(json.dumps(whole.to_json(rounds=False)))
+    other = tmp_path / "other.json"
+    other.write_text('{"format": 1}')
+    for path, complaint in (
+        (tmp_path / "gone.json", "cannot be read"),
+        (Path(__file__), "cannot be read"),
+        (other, "is no run of this suite in format"),
+        (figures, "has no single samples"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            page.main([str(path)])
+        assert ended.value.code == 2
+        assert complaint in capsys.readouterr().err
+    assert aims.main([str(figures)]) == 0
 
 
 def test_the_page_has_charts_for_light_and_dark(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Every row of the benchmark suite, once, with next to nothing to do, on stock and on Batuta.
+"""Every row of the benchmark suite, once, with next to nothing to do, on stock and on Batuta, plain
+and accelerated.
 
 No test here looks at how fast anything is: counts are tiny and the machine may be busy.
 """
@@ -18,8 +19,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 
-from benches import cli, load
-from benches.contestants import CONTESTANTS, LIMIT
+from benches import load
+from benches.contestants import CONTESTANTS, LIMIT, SUBJECTS
 from benches.figures import FIGURES, Sample
 from benches.peers import Peers
 from benches.rows import (
@@ -35,10 +36,11 @@ from benches.rows import (
     select,
 )
 from benches.runner import RowResult, run_row
+from benches.settings import settings_for
 
 pytestmark = pytest.mark.timeout(170)  # the first one may have to build the load generator
 
-TINY = replace(cli.settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.03, warm_up=0.01)
+TINY = replace(settings_for(quick=True, rounds=1), scale=0.0005, seconds=0.03, warm_up=0.01)
 SERVERS = {"redis": "redis-server", "postgresql": "postgresql"}
 BATUTA = importlib.util.find_spec("batuta") is not None
 LOAD = bool(os.environ.get(load.BINARY_VARIABLE) or shutil.which("cargo", path=load.cargo_path()))
@@ -82,7 +84,7 @@ def peers() -> Iterator[Peers]:
 
 def run(row: Row, peers: Peers) -> RowResult:
     """On stock asyncio, on Batuta where it is built, and the limit where there is one."""
-    names = ["stock", *(["batuta"] if BATUTA else []), *([LIMIT] if LOAD else [])]
+    names = ["stock", *(SUBJECTS if BATUTA else ()), *([LIMIT] if LOAD else [])]
     entrants = {name: (CONTESTANTS[name], Path(sys.executable)) for name in names}
     return run_row(row, entrants, TINY, lambda text: None, peers=peers)
 
@@ -94,7 +96,7 @@ def test_row_measures_work_done_on_the_loop_it_names(row: Row, peers: Peers) -> 
     assert result.skipped is None
     assert result.wanted <= len(result.rounds) <= 2 * result.wanted
     samples = result.rounds[0].samples
-    assert set(samples) >= {"stock"} | ({"batuta"} if BATUTA else set())
+    assert set(samples) >= {"stock", *(SUBJECTS if BATUTA else ())}
     assert (LIMIT in samples) == (isinstance(row, EchoRow) and row.limit is not None)
     known = {figure.key for figure in FIGURES[row.kind]}
     for loop, sample in samples.items():

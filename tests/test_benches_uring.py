@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for `benches`
 
 from benches import load, uring
 from benches.child import Worker, WorkerFailed
+from benches.figures import Sample
 from benches.settings import Settings
 from benches.stats import Summary
 
@@ -53,10 +55,55 @@ def test_every_byte_comes_back(size: int, in_flight: int) -> None:
     assert report["requests"] > 20
 
 
-def test_a_sample_is_processor_time_per_request() -> None:
+def test_a_sample_is_processor_time_per_request_on_a_server_that_was_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flags = []
+    run = load.run
+
+    def watched(where: dict[str, str | Path], **options: Any) -> dict[str, Any]:
+        flags.append(tuple(options["flags"]))
+        return run(where, **options)
+
+    monkeypatch.setattr(load, "run", watched)
     settings = Settings(seconds=0.1, warm_up=0.02)
-    costs = [uring.sample(place, (64, 10, 1), settings) for place in uring.PLACES]
-    assert all(cost is None or 0.5 < cost < 500 for cost in costs)
+    for place in uring.PLACES:
+        assert 0.5 < uring.sample(place, (64, 10, 1), settings).figures["server_cpu_us"] < 500
+    assert flags == [("verify",), ()] * 2
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, **scripts: list[Sample]) -> uring.Compared:
+    """A comparison of three rounds whose samples are given; the last repeats."""
+
+    def sample(place: str, row: tuple[int, int, int], settings: Settings) -> Sample:
+        return scripts[place].pop(0) if len(scripts[place]) > 1 else scripts[place][0]
+
+    monkeypatch.setattr(uring, "sample", sample)
+    return uring.compare((64, 10, 1), Settings(rounds=3), None)
+
+
+def taken(cost: float, disturbed: str | None = None) -> Sample:
+    return Sample({"server_cpu_us": cost}, {}, disturbed)
+
+
+def test_disturbed_samples_are_left_out_where_there_are_enough_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = scripted(
+        monkeypatch,
+        tcp=[taken(4.0), taken(900.0, "others"), taken(4.0)],
+        uring=[taken(2.0)],
+    )
+    assert (found.epoll, found.uring) == (Summary(4.0, 0.0, 3), Summary(2.0, 0.0, 4))
+    assert found.gain == 2.0
+    assert not found.marked
+
+
+def test_a_row_that_others_disturb_all_the_time_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = scripted(monkeypatch, tcp=[taken(4.0)], uring=[taken(2.0), taken(3.0, "others")])
+    assert found.marked
+    assert found.uring == Summary(3.0, 0.0, 6)
+    assert "| 64 B † | 10 | 1 | 4.00" in uring.table([found])
 
 
 def test_the_table_has_a_line_for_each_row() -> None:

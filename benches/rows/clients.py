@@ -152,14 +152,16 @@ async def asyncpg_rows(loop: AbstractEventLoop, count: int, peer: dict[str, Any]
     import asyncpg
 
     connection = await asyncpg.connect(host=peer["folder"], user=peer["user"], database="postgres")
+    done = 0
     try:
         for _ in range(count):
             rows = await connection.fetch("select generate_series(1, 1000) as number")
             if len(rows) != 1000 or rows[-1]["number"] != 1000:
                 raise RuntimeError("PostgreSQL answered with other rows")
+            done += 1
     finally:
         await connection.close()
-    return count
+    return done
 
 
 ROWS = (

@@ -188,7 +188,7 @@ ROWS = (
     ),
     *_family(
         "unix",
-        "unix, udp, pipes",
+        "unix-udp-pipes",
         "protocol",
         "Unix socket, protocol",
         place="unix",
@@ -197,7 +197,7 @@ ROWS = (
     ),
     *_family(
         "unix_stream",
-        "unix, udp, pipes",
+        "unix-udp-pipes",
         "readexactly",
         "Unix socket, streams, `readexactly`",
         place="unix",
@@ -206,7 +206,7 @@ ROWS = (
     ),
     *_family(
         "udp",
-        "unix, udp, pipes",
+        "unix-udp-pipes",
         "datagrams",
         "UDP, protocol",
         place="udp",
@@ -217,7 +217,7 @@ ROWS = (
     ),
     *_family(
         "pipes",
-        "unix, udp, pipes",
+        "unix-udp-pipes",
         "pipes",
         "pipes, protocol",
         place="pipes",

@@ -7,7 +7,7 @@ from benches.rows.row import FootprintRow, IdleRow, Tier
 IDLE_ROWS = tuple(
     IdleRow(
         f"idle_{count // 1000}k",
-        f"{count:,} connections that do nothing, and a timer that goes off 100 times a second",
+        f"{count:,} connections that do nothing, and a timer that goes off 88 times a second",
         count,
         tier=tier,
     )

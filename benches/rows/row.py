@@ -1,10 +1,10 @@
-"""What a row of work in one process is: a coroutine function that does `count` operations.
+"""The kinds of row, but for those of a server (`echo.py`).
 
-It returns how many it saw done, or how many nanoseconds each of them took; the worker measures the
-whole of it and refuses a number that is not the expected one. Set-up in it is small against the
-operations. Nothing in a row may favour a loop: public asyncio API only, and each name looked up as
-`asyncio.name` when it is used, so that a loop that puts its own classes behind these names is
-measured with them.
+A row of work in one process is a coroutine function that does `count` operations. It returns how
+many it saw done, or how many nanoseconds each of them took; the worker measures the whole of it and
+refuses a number that is not the expected one. Set-up in it is small against the operations. Nothing
+in a row may favour a loop: public asyncio API only, and each name looked up as `asyncio.name` when
+it is used, so that a loop that puts its own classes behind these names is measured with them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SystemRow(SchedulingRow):
     """Work that other threads or the kernel have a part in: time on the clock is what counts."""
 
     pinned: bool = False
-    group: str = "threads and processes"
+    group: str = "threads-and-processes"
 
     kind: ClassVar[str] = "system"
 
@@ -78,7 +78,7 @@ class IdleRow:
     name: str
     about: str
     connections: int
-    group: str = "idle connections"
+    group: str = "idle-connections"
     tier: Tier = Tier.USUAL
 
     kind: ClassVar[str] = "idle"

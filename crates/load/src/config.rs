@@ -35,7 +35,8 @@ echo
   --warm-up S          time before the window (default 0.2)
   --server-pid PID     report the processor time and context switches of this process
   --core N             run on this processor only
-  --verify             compare every byte that comes back
+  --verify             compare every byte that comes back (stream and websocket; the report says
+                       \"verified\": true if it was done)
 
 connect (also --connections: how many at a time, --seconds, --warm-up, --server-pid, --core)
   --exchange           send one request and read the answer before closing;
@@ -67,6 +68,7 @@ pub enum Command {
     Idle(Config),
     Serve(Service),
     Certificate(PathBuf),
+    Help,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -135,6 +137,9 @@ pub struct Service {
 impl Command {
     pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut arguments = arguments.peekable();
+        if arguments.peek().is_some_and(|word| word == "--help" || word == "-h") {
+            return Ok(Self::Help);
+        }
         let named = arguments.next_if(|word| !word.starts_with("--"));
         match named.as_deref() {
             None | Some("echo") => Ok(Self::Echo(Config::from_options(arguments)?.checked()?)),
@@ -182,10 +187,10 @@ impl Config {
             }
             let value = options.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
-                "--address" => target = Some(Target::Tcp(parse(&name, &value)?)),
-                "--unix" => target = Some(Target::Unix(value.into())),
-                "--udp" => target = Some(Target::Udp(parse(&name, &value)?)),
-                "--pipes" => target = Some(Target::Pipes(value.into())),
+                "--address" => only(&mut target, Target::Tcp(parse(&name, &value)?))?,
+                "--unix" => only(&mut target, Target::Unix(value.into()))?,
+                "--udp" => only(&mut target, Target::Udp(parse(&name, &value)?))?,
+                "--pipes" => only(&mut target, Target::Pipes(value.into()))?,
                 "--tls" => config.tls = Some(value.into()),
                 "--talk" => config.talk = talk(&value)?,
                 "--path" => config.path = value,
@@ -244,19 +249,26 @@ impl Config {
 
 impl Service {
     fn from_options(mut options: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (what, place) = (What::Echo, Place::Tcp);
-        let mut service = Self { what, place, size: 64, read: READ, core: None, reset: false };
+        let mut place = None;
+        let mut service = Self {
+            what: What::Echo,
+            place: Place::Tcp,
+            size: 64,
+            read: READ,
+            core: None,
+            reset: false,
+        };
         while let Some(name) = options.next() {
             if name == "--reset" {
                 service.reset = true;
                 continue;
             }
-            if let Some(place) = match name.as_str() {
+            if let Some(named) = match name.as_str() {
                 "--udp-echo" => Some(Place::Udp),
                 "--uring" => Some(Place::TcpByUring),
                 _ => None,
             } {
-                service.place = place;
+                only(&mut place, named)?;
                 continue;
             }
             let value = options.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -270,15 +282,16 @@ impl Service {
                         _ => return Err(format!("--what: {value:?} is not valid")),
                     }
                 }
-                "--unix" => service.place = Place::Unix(value.into()),
-                "--pipes" => service.place = Place::Pipes(value.into()),
-                "--tls-key" => service.place = Place::Tls(value.into()),
+                "--unix" => only(&mut place, Place::Unix(value.into()))?,
+                "--pipes" => only(&mut place, Place::Pipes(value.into()))?,
+                "--tls-key" => only(&mut place, Place::Tls(value.into()))?,
                 "--size" => service.size = parse(&name, &value)?,
                 "--read" => service.read = parse(&name, &value)?,
                 "--core" => service.core = Some(parse(&name, &value)?),
                 _ => return Err(format!("unknown option {name}")),
             }
         }
+        service.place = place.unwrap_or(Place::Tcp);
         if service.size > MAX_SIZE {
             return Err(format!("--size must not exceed {MAX_SIZE}"));
         }
@@ -298,6 +311,14 @@ impl Service {
             return Err("--reset is for connections over TCP that epoll watches".into());
         }
         Ok(service)
+    }
+}
+
+/// Keeps the one place that may be named.
+fn only<T>(kept: &mut Option<T>, place: T) -> Result<(), String> {
+    match kept.replace(place) {
+        None => Ok(()),
+        Some(_) => Err("one place only: a second one is named".into()),
     }
 }
 

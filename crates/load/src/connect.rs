@@ -108,8 +108,11 @@ impl<'a> Rate<'a> {
 
     fn begin(&mut self, slot: usize) -> io::Result<()> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket =
-            socket_with(AddressFamily::INET, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+        let family = match self.address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
         sockopt::set_socket_linger(&socket, Some(std::time::Duration::ZERO))?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         let begun = self.clocks.now();

@@ -1,4 +1,7 @@
-//! What this process may use: one processor, and as many descriptors as the machine gives.
+//! What this process may use: one processor, as many descriptors as the machine gives, and room for
+//! datagrams that wait.
+
+use std::os::fd::AsFd;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -20,4 +23,12 @@ pub fn raise_descriptors() -> u64 {
     let reached =
         if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     reached.unwrap_or(u64::MAX)
+}
+
+/// The receive buffer that a socket for datagrams asks for, in bytes. The usual one does not hold
+/// what a hundred clients send at the start, and a datagram that is lost is not sent again.
+const ROOM_FOR_DATAGRAMS: usize = 4 << 20;
+
+pub fn make_room_for_datagrams(socket: impl AsFd) -> rustix::io::Result<()> {
+    rustix::net::sockopt::set_socket_recv_buffer_size(socket, ROOM_FOR_DATAGRAMS)
 }

@@ -47,6 +47,10 @@ fn main() -> ExitCode {
         }
         Command::Idle(config) => idle::run(&config),
         Command::Serve(config) => serve::run(&config),
+        Command::Help => {
+            println!("{}", config::USAGE);
+            Ok(())
+        }
         Command::Certificate(folder) => certificate::write(&folder),
     };
     match outcome {

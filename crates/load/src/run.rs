@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
             bytes: requests * config.size as u64,
             least_on_a_connection: per_connection().min().unwrap_or(0),
             most_on_a_connection: per_connection().max().unwrap_or(0),
-            verified: config.verify,
+            verified: config.verify && matches!(config.talk, Talk::Stream | Talk::WebSocket),
             ..Report::between(begin, end, requests, &self.latencies)
         }
     }

@@ -74,6 +74,7 @@ impl Server {
             Place::Udp => {
                 let socket = UdpSocket::bind("127.0.0.1:0")?;
                 socket.set_nonblocking(true)?;
+                limits::make_room_for_datagrams(&socket)?;
                 port = socket.local_addr()?.port();
                 server.adopt(Wire::Datagrams(socket.into()))?;
             }

@@ -8,7 +8,7 @@
 //! Ownership: the kernel owns a buffer from the moment it is given until a completion names it, and
 //! again from a send's submission to its completion.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -22,7 +22,7 @@ use crate::serve::{attend, introduce};
 
 const RUNNER: u64 = u64::MAX;
 const ACCEPT: u64 = u64::MAX - 1;
-/// Set in the user data of a send, which has the buffer's number below it.
+/// Set in the user data of a send, which has the peer's key below it.
 const SEND: u64 = 1 << 48;
 
 const ENTRIES: u32 = 4096;
@@ -88,10 +88,13 @@ impl Buffers {
 }
 
 /// A connection, and what waits to be sent on it: number of the buffer, how much of it is sent,
-/// how much is in it. The first is in flight.
+/// how much is in it. The first is in flight; as long as it is, the peer stays, so that its buffer
+/// and its descriptor are nobody else's.
 struct Peer {
     socket: OwnedFd,
     waiting: VecDeque<(u16, u32, u32)>,
+    /// The client has ended the connection.
+    gone: bool,
 }
 
 impl Peer {
@@ -104,8 +107,8 @@ struct Server {
     ring: IoUring,
     buffers: Buffers,
     listener: TcpListener,
-    /// By descriptor.
-    peers: HashMap<u64, Peer>,
+    /// By descriptor, which is the key in user data.
+    peers: Vec<Option<Peer>>,
 }
 
 /// Serves until standard input ends.
@@ -126,7 +129,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         rustix::net::listen(&listener, BACKLOG)?;
         introduce(listener.local_addr()?.port())?;
-        let mut server = Self { ring, buffers, listener, peers: HashMap::new() };
+        let mut server = Self { ring, buffers, listener, peers: Vec::new() };
         server.accept()?;
         server.watch_runner()?;
         Ok(server)
@@ -177,18 +180,25 @@ impl Server {
     }
 
     fn accepted(&mut self, result: i32, flags: u32) -> io::Result<()> {
-        if let Ok(key) = u64::try_from(result) {
+        if let (Ok(key), Ok(index)) = (u64::try_from(result), usize::try_from(result)) {
             // SAFETY: a new descriptor that nobody else has.
             let socket = unsafe { OwnedFd::from_raw_fd(result) };
             rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
-            self.peers.insert(key, Peer { socket, waiting: VecDeque::new() });
+            if self.peers.len() <= index {
+                self.peers.resize_with(index + 1, || None);
+            }
+            self.peers[index] = Some(Peer { socket, waiting: VecDeque::new(), gone: false });
             self.receive(key)?;
         }
         if cqueue::more(flags) { Ok(()) } else { self.accept() }
     }
 
+    fn peer(&mut self, key: u64) -> Option<&mut Peer> {
+        usize::try_from(key).ok().and_then(|index| self.peers.get_mut(index)?.as_mut())
+    }
+
     fn receive(&mut self, key: u64) -> io::Result<()> {
-        let Some(peer) = self.peers.get(&key) else { return Ok(()) };
+        let Some(peer) = self.peer(key) else { return Ok(()) };
         let entry = opcode::RecvMulti::new(peer.fd(), GROUP).build().user_data(key);
         self.push(&entry)
     }
@@ -196,7 +206,7 @@ impl Server {
     fn received(&mut self, key: u64, result: i32, flags: u32) -> io::Result<()> {
         match (u32::try_from(result), cqueue::buffer_select(flags)) {
             (Ok(count @ 1..), Some(number)) => {
-                let Some(peer) = self.peers.get_mut(&key) else {
+                let Some(peer) = self.peer(key) else {
                     self.buffers.give(number);
                     return Ok(());
                 };
@@ -208,34 +218,52 @@ impl Server {
             }
             // No buffer was free: the ones that are being sent come back.
             _ if result == -libc::ENOBUFS => self.receive(key),
-            // The client has gone.
             _ => {
-                if let Some(peer) = self.peers.remove(&key) {
-                    peer.waiting.iter().for_each(|(number, ..)| self.buffers.give(*number));
-                }
+                self.end(key);
                 Ok(())
             }
         }
     }
 
+    /// The client has gone: what is not in flight is not sent.
+    fn end(&mut self, key: u64) {
+        let Some(peer) = self.peer(key) else { return };
+        peer.gone = true;
+        let in_flight = peer.waiting.len().min(1);
+        let unsent = peer.waiting.split_off(in_flight);
+        unsent.iter().for_each(|(number, ..)| self.buffers.give(*number));
+        self.forget(key);
+    }
+
+    /// Closes what has ended and has nothing in flight.
+    fn forget(&mut self, key: u64) {
+        let Some(index) = usize::try_from(key).ok() else { return };
+        let Some(place) = self.peers.get_mut(index) else { return };
+        if place.as_ref().is_some_and(|peer| peer.gone && peer.waiting.is_empty()) {
+            *place = None;
+        }
+    }
+
     fn send(&mut self, key: u64) -> io::Result<()> {
-        let Some(peer) = self.peers.get(&key) else { return Ok(()) };
+        let Some(peer) = self.peer(key) else { return Ok(()) };
         let Some(&(number, sent, count)) = peer.waiting.front() else { return Ok(()) };
+        let fd = peer.fd();
         let rest = self.buffers.place(number).wrapping_add(sent as usize);
-        let entry = opcode::Send::new(peer.fd(), rest, count - sent).build().user_data(SEND | key);
+        let entry = opcode::Send::new(fd, rest, count - sent).build().user_data(SEND | key);
         self.push(&entry)
     }
 
     fn sent(&mut self, key: u64, result: i32) -> io::Result<()> {
-        // Without a peer the client has gone, and its buffers are given back.
-        let Some(peer) = self.peers.get_mut(&key) else { return Ok(()) };
+        let Some(peer) = self.peer(key) else { return Ok(()) };
+        let gone = peer.gone;
         let Some((number, sent, count)) = peer.waiting.front_mut() else { return Ok(()) };
         *sent += u32::try_from(result).unwrap_or(*count - *sent);
-        if sent == count {
+        if sent == count || gone {
             let number = *number;
             peer.waiting.pop_front();
             self.buffers.give(number);
         }
+        self.forget(key);
         self.send(key)
     }
 }

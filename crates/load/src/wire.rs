@@ -10,6 +10,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use crate::config::{Config, Target};
+use crate::limits;
 use crate::tls::Tls;
 
 pub enum Wire {
@@ -39,9 +40,11 @@ impl Wire {
                 Ok(Self::Socket(stream.into()))
             }
             Target::Udp(address) => {
-                let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+                let own = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+                let socket = std::net::UdpSocket::bind(own)?;
                 socket.connect(address)?;
                 socket.set_nonblocking(true)?;
+                limits::make_room_for_datagrams(&socket)?;
                 Ok(Self::Datagrams(socket.into()))
             }
             Target::Pipes(folder) => Ok(Self::Pipes {

@@ -70,6 +70,8 @@ fn bad_options_are_refused_by_name() {
         ("--udp 127.0.0.1:80 --size 70000", "--size"),
         ("--udp 127.0.0.1:80 --talk http", "--talk"),
         ("--pipes /tmp", "--connections"),
+        ("--udp 127.0.0.1:80 --address 127.0.0.1:80", "one place"),
+        ("serve --uring --tls-key /tmp", "one place"),
         ("serve --what ever", "--what"),
         ("serve --udp-echo --what sink", "--what"),
         ("serve --udp-echo --reset", "--reset"),
