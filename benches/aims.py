@@ -9,6 +9,7 @@ each aim, with the rows that miss it.
 from __future__ import annotations
 
 import argparse
+import enum
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Aim:
     factor: float = 1.0
     """At least so many times better; below 1 for the limit, which nobody beats."""
     level: bool = False
-    """Whether a difference within the noise is none."""
+    """Whether a small difference within the noise is none."""
     figure: str | None = None
     """Of the row; None for its main one."""
 
@@ -100,14 +101,28 @@ def summary_of(row: dict[str, Any], loop: str, figure: Figure) -> Summary | None
     return Summary(**found) if found and loop not in row["failures"] else None
 
 
+FORGIVEN = 0.95
+"""So far behind a row may be within the noise and count as level. Further behind, the samples
+scatter too widely to tell."""
+
+
+class Reached(enum.Enum):
+    """What the samples say of one subject on one row."""
+
+    YES = enum.auto()
+    LEVEL = enum.auto()
+    """Behind by no more than the noise, and by little: it counts."""
+    OPEN = enum.auto()
+    """Behind by no more than the noise, but far: it does not count."""
+    NO = enum.auto()
+
+
 @dataclass(frozen=True)
 class Standing:
     """One subject on one row."""
 
-    reached: bool
+    reached: Reached
     text: str
-    level: bool = False
-    """Whether it counts only because what is missing is within the noise."""
 
 
 def standing(aim: Aim, row: dict[str, Any], subject: str) -> Standing | None:
@@ -132,26 +147,38 @@ def standing(aim: Aim, row: dict[str, Any], subject: str) -> Standing | None:
     else:
         shown = ratio
         ahead = round(shown, 2) >= round(aim.factor, 2)
-    level = aim.level and not ahead and within_noise(own, best)
-    text = f"`{row['name']}` {shown:.2f}x"
+    if ahead:
+        reached = Reached.YES
+    elif aim.level and within_noise(own, best):
+        reached = Reached.LEVEL if round(ratio, 2) >= FORGIVEN else Reached.OPEN
+    else:
+        reached = Reached.NO
+    mark = " †" if row["disturbed_rounds_used"] else ""
+    text = f"`{row['name']}`{mark} {shown:.2f}x"
     limit = None if LIMIT in aim.against else summary_of(row, LIMIT, figure)
     if limit and round(times(limit, best), 2) < aim.factor:
         text += f" (the limit {times(limit, best):.2f}x)"
-    return Standing(ahead or level, text, level)
+    return Standing(reached, text)
 
 
 def cell(aim: Aim, rows: Sequence[dict[str, Any]], subject: str) -> str | None:
-    """How many rows reach the aim, which of them only within the noise, and which do not; None
-    where none says anything."""
+    """How many rows reach the aim, which of them only within the noise, of which nothing can be
+    said, and which do not; None where none says anything. Marked rows have disturbed samples."""
     found = [one for row in rows if aim.means(row["name"]) and (one := standing(aim, row, subject))]
     if not found:
         return None
-    missed = [one.text for one in found if not one.reached]
-    level = [one.text for one in found if one.level]
-    text = f"{len(found) - len(missed)} of {len(found)}"
-    text = text if missed else f"**{text}**"
-    text += f"; within the noise {', '.join(level)}" if level else ""
-    return text + (f"; not {', '.join(missed)}" if missed else "")
+    by = {way: [one.text for one in found if one.reached is way] for way in Reached}
+    there = len(by[Reached.YES]) + len(by[Reached.LEVEL])
+    text = f"{there} of {len(found)}"
+    parts = [f"**{text}**" if there == len(found) else text]
+    for way, words in (
+        (Reached.LEVEL, "within the noise"),
+        (Reached.OPEN, "too scattered to tell"),
+        (Reached.NO, "not"),
+    ):
+        if by[way]:
+            parts.append(f"{words} {', '.join(by[way])}")
+    return "; ".join(parts)
 
 
 def table(figures: dict[str, Any]) -> str:

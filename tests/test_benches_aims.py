@@ -59,12 +59,16 @@ def test_the_limit_itself_is_kept_to() -> None:
 
 
 def test_level_is_what_differs_by_no_more_than_the_noise() -> None:
-    def scattered(batuta: float) -> RowResult:
-        values = [(batuta - 1, 9.0), (batuta, 10.0), (batuta + 1, 11.0)]
+    def scattered(batuta: float, width: float = 1.0, disturbed: str | None = None) -> RowResult:
+        values = [(batuta + more, 10.0 + more) for more in (-width, 0, width)]
         rounds = [
-            Round({"batuta": Sample(figures_of("echo", own), {}), "rloop": Sample(figures, {})})
+            Round(
+                {
+                    "batuta": Sample(figures_of("echo", own), {}, disturbed),
+                    "rloop": Sample(figures_of("echo", other), {}),
+                }
+            )
             for own, other in values
-            if (figures := figures_of("echo", other))
         ]
         identities = {name: {"type": name, "version": ""} for name in ("batuta", "rloop")}
         return RowResult(ROWS["echo_64"], rounds, identities=identities, wanted=3)
@@ -75,6 +79,8 @@ def test_level_is_what_differs_by_no_more_than_the_noise() -> None:
         "1 of 2; within the noise `echo_64` 0.95x; not `echo_1k` 0.80x"
     )
     assert cell(BEST, scattered(12.0)) == "0 of 1; not `echo_64` 0.83x"
+    assert cell(BEST, scattered(12.0, width=4.0)) == "0 of 1; too scattered to tell `echo_64` 0.83x"
+    assert cell(BEST, scattered(12.0, disturbed="pushed off")) == "0 of 1; not `echo_64` † 0.83x"
     strict = Aim("ahead", ("echo_*",), ("rloop",))
     assert cell(strict, scattered(10.5)) == "0 of 1; not `echo_64` 0.95x"
 

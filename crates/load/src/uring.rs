@@ -231,7 +231,9 @@ impl Server {
         peer.gone = true;
         let in_flight = peer.waiting.len().min(1);
         let unsent = peer.waiting.split_off(in_flight);
-        unsent.iter().for_each(|(number, ..)| self.buffers.give(*number));
+        for (number, ..) in unsent {
+            self.buffers.give(number);
+        }
         self.forget(key);
     }
 
