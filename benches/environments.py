@@ -8,6 +8,7 @@ anew.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import platform
 import re
 import subprocess
@@ -15,6 +16,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benches.child import ROOT, clean_environment
 from benches.contestants import Contestant
@@ -36,12 +40,13 @@ def python_for(
     """The interpreter that has this loop, and which packages are in its environment; of the
     project's own environment, only those in `needs`.
 
-    `needs` are packages that rows use beside the loop: they come in at the versions that the
-    project's own environment has, so that all loops run the same. One that cannot be had is said,
-    and then missed by the row that needs it.
+    `needs` are packages that rows use beside the loop: with all that they need in turn they come in
+    at the versions that the project's own environment has, so that all loops run the same. One that
+    cannot be had is said, and then missed by the row that needs it.
     """
     if contestant.requirement is None:
-        return Path(sys.executable), ", ".join(_listed(_versions(needs))) or None
+        there = _versions(_with_their_needs(needs))
+        return Path(sys.executable), ", ".join(_listed(there)) or None
     if lacking := _lacking(contestant):
         raise NotInstallable(lacking)
     tag = sys.implementation.cache_tag or "python"
@@ -60,10 +65,35 @@ def python_for(
     return python, _frozen(python)
 
 
+def small(home: Path = HOME) -> Path:
+    """The interpreter of an environment with no package but Batuta, from where the project's own
+    environment has it.
+
+    For what an environment itself costs: the project's own has files that every start reads, the
+    rivals' have not.
+    """
+    place = home / f"venv-{sys.implementation.cache_tag}-small"
+    python = place / "bin" / "python"
+    found = importlib.util.find_spec("batuta")
+    source = str(Path(found.origin).parent.parent) if found and found.origin else ""
+    stamp = place / "complete"
+    if not stamp.exists() or stamp.read_text() != sys.version + source:
+        _run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(place)])
+        [packages] = place.glob("lib/python*/site-packages")
+        if source:
+            (packages / "batuta.pth").write_text(f"{source}\n")
+            version = metadata.version("batuta")
+            facts = packages / f"batuta-{version}.dist-info"
+            facts.mkdir()
+            (facts / "METADATA").write_text(f"Name: batuta\nVersion: {version}\n")
+        stamp.write_text(sys.version + source)
+    return python
+
+
 def _add(python: Path, place: Path, needs: Sequence[str], say: Callable[[str], None]) -> None:
     stamp = place / "needs"
     there = dict(one.split("==") for one in stamp.read_text().split()) if stamp.exists() else {}
-    wanted = _versions(needs)
+    wanted = _versions(_with_their_needs(needs))
     for package in needs:
         if package not in wanted:
             say(f"{package} is not installed beside Batuta: its rows will fail")
@@ -76,6 +106,21 @@ def _add(python: Path, place: Path, needs: Sequence[str], say: Callable[[str], N
             say(f"not all of it: {problem}")
             return
         stamp.write_text(" ".join(_listed({**there, **wanted})))
+
+
+def _with_their_needs(packages: Sequence[str]) -> list[str]:
+    """These and all that they need in turn, as far as it is in the project's own environment."""
+    found: dict[str, None] = {}
+    waiting = list(packages)
+    while waiting:
+        if (name := canonicalize_name(waiting.pop(0))) in found:
+            continue
+        found[name] = None
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            for requirement in map(Requirement, metadata.requires(name) or ()):
+                if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                    waiting.append(requirement.name)
+    return list(found)
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

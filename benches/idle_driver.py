@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benches import load, wire
+from benches import environments, load, wire
 from benches.child import Worker, WorkerFailed
 from benches.contestants import Contestant
 from benches.figures import Sample
@@ -38,7 +38,7 @@ class IdleDriver(_NewProcesses):
     def __init__(
         self, row: IdleRow, contestant: Contestant, python: Path, settings: Settings
     ) -> None:
-        allowed = wire.most_descriptors()
+        allowed = wire.raise_descriptors()
         self._connections = min(row.connections, allowed - RESERVED)
         self._remarks: tuple[str, ...] = ()
         if self._connections < row.connections:
@@ -106,7 +106,8 @@ class FootprintDriver(_NewProcesses):
     def __init__(
         self, row: FootprintRow, contestant: Contestant, python: Path, settings: Settings
     ) -> None:
-        self._python = python
+        # Not in the project's own environment: how much is in that would count.
+        self._python = python if contestant.requirement else environments.small()
         self._settings = settings
         self._contestant = contestant
         self.identity = self._run()["identity"]

@@ -142,7 +142,7 @@ class Report:
         lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
         for result in results:
             name = f"`{result.row.name}`" + (" †" if result.marked else "")
-            cells = [f"{name} {result.row.about}"]
+            cells = [f"{name} {result.row.about}{_restriction(result)}"]
             summaries = {loop: result.summary(loop, figure) for loop in loops}
             found = [one.value for loop, one in summaries.items() if one and loop != LIMIT]
             best = (max if figure.higher_is_better else min)(found, default=None)
@@ -234,6 +234,12 @@ def heading(group: str) -> str:
     return {"tls": "TLS", "unix-udp-pipes": "Unix sockets, UDP, pipes"}.get(
         group, group.replace("-", " ").capitalize()
     )
+
+
+def _restriction(result: RowResult) -> str:
+    """Of a row that could not be what its description says on this machine."""
+    found = {one for remarks in result.remarks().values() for one in remarks}
+    return f" (**{'; '.join(sorted(found))}**)" if result.row.kind == "idle" and found else ""
 
 
 def _empty_cell(result: RowResult, loop: str) -> str:

@@ -35,15 +35,17 @@ def pin(cores: list[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def most_descriptors() -> int:
-    """How many descriptors this machine lets a process have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-
-
-def raise_descriptors() -> None:
-    """Allow that many: the usual limit is lower."""
-    most = most_descriptors()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def raise_descriptors() -> int:
+    """Allow this process and those that it starts as many descriptors as the machine gives; so
+    many that is. Beyond the hard limit where the system lets us, which is root's right."""
+    with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
+        most = int(file.read())
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (ValueError, OSError):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def rss_kib() -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -247,7 +248,7 @@ def test_a_server_that_dies_under_load_is_reported_with_its_signal() -> None:
 @needs_load
 @pytest.mark.timeout(170)
 def test_as_many_connections_are_idle_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "most_descriptors", lambda: 150)
+    monkeypatch.setattr(wire, "raise_descriptors", lambda: 150)
     row = IdleRow("idle", "connections that do nothing", 1_000)
     sample = IdleDriver(row, CONTESTANTS["stock"], Path(sys.executable), TINY).sample()
     assert sample.raw["held"]["connections"] == 50
@@ -328,7 +329,7 @@ def test_packages_of_the_rows_are_replaced_when_the_projects_own_change(
 ) -> None:
     ours: dict[str, str] = {}
     installed: list[list[str]] = []
-    monkeypatch.setattr(environments, "_versions", lambda needs: ours)
+    monkeypatch.setattr(environments, "_versions", lambda packages: ours)
     monkeypatch.setattr(environments, "_run", lambda command: installed.append(command[5:]))
 
     def add() -> list[list[str]]:
@@ -350,6 +351,25 @@ def test_packages_of_the_rows_are_replaced_when_the_projects_own_change(
         broken.setattr(environments, "_run", impossible)
         add()
     assert add() == [["aiohttp==99"]], "what failed must not count as done"
+
+
+def test_packages_of_the_rows_bring_what_they_need_in_turn() -> None:
+    found = environments._with_their_needs(["aiohttp"])
+    assert {"aiohttp", "yarl", "multidict"} <= set(found)
+    assert len(found) == len(set(found))
+    assert "pytest" not in found, "what an extra needs is not needed"
+    assert environments._with_their_needs(["no-such-package"]) == ["no-such-package"]
+
+
+def test_the_small_environment_has_batuta_and_nothing_else(tmp_path: Path) -> None:
+    python = environments.small(tmp_path)
+    code = "import importlib.metadata as m; print([one.name for one in m.distributions()])"
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True)
+    there = ["batuta"] if importlib.util.find_spec("batuta") else []
+    assert done.stdout.strip() == str(there)
+    changed = python.stat().st_ctime_ns
+    assert environments.small(tmp_path) == python
+    assert python.stat().st_ctime_ns == changed, "it is used again"
 
 
 def test_the_command_writes_the_table_and_everything_measured(
