@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -206,11 +208,11 @@ class Report:
             for loop, remarks in result.remarks().items():
                 lines += [f"- {loop} on `{result.row.name}`: {remark}" for remark in remarks]
             samples = [sample for one in result.rounds for sample in one.samples.values()]
-            if disturbed := sum(bool(sample.disturbed) for sample in samples):
+            if reasons := [sample.disturbed for sample in samples if sample.disturbed]:
                 kept = "kept for want of enough others" if result.marked else "left out"
                 lines.append(
-                    f"- `{result.row.name}`: {disturbed} of {len(samples)} samples disturbed, "
-                    + kept
+                    f"- `{result.row.name}`: {len(reasons)} of {len(samples)} samples disturbed "
+                    f"({_mostly(reasons)}), {kept}"
                 )
         return "Remarks:\n\n" + "\n".join(lines) if lines else ""
 
@@ -234,6 +236,14 @@ def heading(group: str) -> str:
     return {"tls": "TLS", "unix-udp-pipes": "Unix sockets, UDP, pipes"}.get(
         group, group.replace("-", " ").capitalize()
     )
+
+
+def _mostly(reasons: Sequence[str]) -> str:
+    """The kind of reason that is most frequent: the words, with the last sample's numbers."""
+    by_kind = {re.sub(r"\d[\d.,]*", "", reason): reason for reason in reasons}
+    kinds = Counter(re.sub(r"\d[\d.,]*", "", reason) for reason in reasons)
+    [(kind, count)] = kinds.most_common(1)
+    return by_kind[kind] if count == 1 else f"{count} times as: {by_kind[kind]}"
 
 
 def _restriction(result: RowResult) -> str:

@@ -152,7 +152,7 @@ def test_a_disturbed_sample_is_left_out_and_there_is_another_round(
     assert result.summary("batuta", CPU) == Summary(10.0, 0.0, 3)
     assert result.summary("stock", CPU) == Summary(100.0, 0.0, 4)
     text = report([result], ["stock", "batuta"])
-    assert "- `sleep0`: 1 of 8 samples disturbed, left out" in text
+    assert "- `sleep0`: 1 of 8 samples disturbed (pushed off), left out" in text
 
 
 def test_all_samples_of_a_row_are_used_where_a_loop_has_too_few_others(
@@ -173,12 +173,13 @@ def test_all_samples_of_a_row_are_used_where_a_loop_has_too_few_others(
 def test_a_row_without_undisturbed_rounds_is_shown_and_marked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    result = run_scripts(monkeypatch, 3, stock=[(100.0, "pushed off")])
+    reasons = ["3 datagrams were lost", "others used 9% of it", "others used 41% of it"]
+    result = run_scripts(monkeypatch, 3, stock=[(100.0, reason) for reason in reasons])
     assert len(result.rounds) == 6
     assert result.marked
     assert "`sleep0` †" in report([result], ["stock"])
     text = report([result], ["stock"])
-    assert "6 of 6 samples disturbed, kept for want of enough others" in text
+    assert "6 of 6 samples disturbed (5 times as: others used 41% of it), kept for want" in text
 
 
 def test_a_tail_is_taken_from_three_times_as_many_rounds_and_pauses_do_not_count(

@@ -13,11 +13,9 @@ by one thread; other threads use ``call_soon_threadsafe()``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import os
 import selectors
-import signal
 import stat
 import sys
 import threading
@@ -31,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 from batuta import _batuta, processes, tls
 from batuta.ready_view import ReadyView
 from batuta.selector_view import SelectorView
+from batuta.signals import WakeupEnd
 
 if sys.version_info < (3, 14):
     from batuta import task_set
@@ -74,17 +73,6 @@ _BORROWED: Final = (
 )
 
 
-class _WakeupEnd:
-    """Where signals are written: stands for the socket that asyncio's own loop
-    gives to ``signal.set_wakeup_fd()``."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def fileno(self) -> int:
-        return self._fd
-
-
 class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
     """asyncio's event loop, native. See "Event loop" in asyncio's documentation."""
 
@@ -101,7 +89,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._unix_server_sockets: dict[socket.socket, int] = {}
-        self._csock: _WakeupEnd | None = _WakeupEnd(self._signal_fd)
+        self._csock: WakeupEnd | None = WakeupEnd(self._signal_fd)
         if sys.version_info >= (3, 14):
             self._watcher = processes.make_watcher()
         self._selector: SelectorView | None = SelectorView(self)
@@ -199,21 +187,12 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             self._selector = None  # Holds the loop, which is to go without the collector's help.
             self._close_native()
 
-    # Signals: CPython's C handler writes each signal's number to our pipe. The
-    # pipe is watched whenever the loop runs in the main thread, with or without
-    # handlers, so that a signal that arrives just before the loop goes to sleep
-    # wakes it, and Ctrl-C is never lost.
+    # Signals: CPython's C handler writes each signal's number to our pipe, which wakes the loop;
+    # or to somebody else's (`batuta.signals`).
 
     def _watch_signals(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        try:
-            former = signal.set_wakeup_fd(self._signal_fd, warn_on_full_buffer=False)
-        except ValueError:
-            return  # The main thread of `threading`, not the interpreter's.
-        if former not in (-1, self._signal_fd):
-            # Somebody else's: theirs stays.
-            signal.set_wakeup_fd(former, warn_on_full_buffer=False)
+        if self._csock is not None and self._csock.take():
+            self._handle_signals_of_others()
 
     def _unwatch_signals(self) -> None:
         # Handlers stay in force between runs.
@@ -222,12 +201,16 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
 
     def _forget_signals(self) -> None:
         """Take our pipe back from the interpreter if it is the one in use."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        with contextlib.suppress(ValueError, OSError):
-            former = signal.set_wakeup_fd(-1)
-            if former not in (-1, self._signal_fd):
-                signal.set_wakeup_fd(former)
+        if self._csock is not None and self._csock.release():
+            self._handle_signals_of_others()
+
+    def _handle_signals_of_others(self) -> None:
+        """What has come to our pipe while another one was out of its place."""
+        for signum in self._take_signals():
+            if signum in self._signal_handlers:
+                self._handle_signal(signum)
+            elif self._csock is not None:
+                self._csock.pass_on(signum)
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[Unpack[_Ts]], Any], *args: *_Ts

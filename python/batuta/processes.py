@@ -195,9 +195,20 @@ async def _start(
         # A foreign watcher may call from a thread of its own.
         loop.call_soon_threadsafe(transport._process_exited, returncode)
 
-    watcher.add_child_handler(transport.get_pid(), ended, transport)
+    def watch() -> None:
+        watcher.add_child_handler(transport.get_pid(), ended, transport)
+
+    # On 3.11 a thread of asyncio's waits for the child, so that its end comes after what it has
+    # written before; a pidfd would be found ready before the pipes are read.
+    late = sys.version_info < (3, 12) and isinstance(watcher, ChildWatcher)
+    if not late:
+        watch()
     try:
-        await waiter
+        try:
+            await waiter
+        finally:
+            if late:
+                watch()
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,3 +144,101 @@ def test_close_sends_what_is_buffered_and_abort_does_not(
 
     received = run(main)
     assert received == 1000 if method == "close" else received < 1000
+
+
+class OneByOne(asyncio.DatagramProtocol):
+    """Hands each datagram to whoever waits; without that it is dropped."""
+
+    def __init__(self) -> None:
+        self.waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.dropped: list[bytes] = []
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self.waiter.done():
+            self.dropped.append(data)
+        else:
+            self.waiter.set_result(data)
+
+
+def burst(address: Any, count: int) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for number in range(count):
+            sender.sendto(b"%d" % number, address)
+
+
+def test_a_task_that_waits_for_a_datagram_runs_before_the_next_one(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(OneByOne, local_addr=LOCAL)
+        burst(transport.get_extra_info("sockname"), 5)
+        for number in range(5):
+            assert await asyncio.wait_for(asyncio.shield(protocol.waiter), 5) == b"%d" % number
+            protocol.waiter = loop.create_future()
+        assert protocol.dropped == []
+        transport.close()
+
+    async def plainly() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(OneByOne, local_addr=LOCAL)
+        burst(transport.get_extra_info("sockname"), 5)
+        for number in range(5):
+            assert await protocol.waiter == b"%d" % number
+            protocol.waiter = loop.create_future()
+        assert protocol.dropped == []
+        transport.close()
+
+    run(plainly)
+    if sys.version_info >= (3, 12):  # before, `wait_for` takes two turns, on stock as well
+        run(main)
+
+
+def test_what_a_datagram_schedules_comes_before_the_next_one(run: Run) -> None:
+    async def main() -> list[str]:
+        loop = asyncio.get_running_loop()
+        seen: list[str] = []
+
+        class Scheduling(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, addr: Any) -> None:
+                seen.append(data.decode())
+                loop.call_soon(seen.append, "callback")
+
+        transport, _ = await loop.create_datagram_endpoint(Scheduling, local_addr=LOCAL)
+        burst(transport.get_extra_info("sockname"), 3)
+        await until(lambda: len(seen) == 6)
+        transport.close()
+        return seen
+
+    assert run(main) == ["0", "callback", "1", "callback", "2", "callback"]
+
+
+def test_a_stopped_loop_gives_out_no_further_datagram(loop: asyncio.AbstractEventLoop) -> None:
+    seen: list[bytes] = []
+
+    class Stopping(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            seen.append(data)
+            loop.stop()
+
+    transport, _ = loop.run_until_complete(
+        loop.create_datagram_endpoint(Stopping, local_addr=LOCAL)
+    )
+    burst(transport.get_extra_info("sockname"), 3)
+    for number in range(1, 4):
+        loop.run_forever()
+        assert seen == [b"%d" % one for one in range(number)]
+    transport.close()
+    loop.run_until_complete(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_max_size_cuts_datagrams_off(run: Run, most: int) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=LOCAL) as (transport, protocol):
+            assert transport.max_size == 256 * 1024
+            transport.max_size = most
+            assert transport.max_size == most
+            burst(transport.get_extra_info("sockname"), 12)
+            await until(lambda: len(protocol.got) == 12)
+            assert [data for data, _ in protocol.got][-1] == b"11"[:most]
+
+    run(main)

@@ -182,3 +182,13 @@ def test_parameters_that_do_not_fit_are_named(loop: asyncio.AbstractEventLoop) -
         some.call_soon(print, delay=1)
     with pytest.raises(TypeError, match=r"add_reader\(\) got an unexpected keyword .* 'context'"):
         some.add_reader(0, print, context=None)
+
+
+def test_debug_mode_keeps_the_arguments_of_a_cancelled_handle(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    loop.set_debug(True)
+    for handle in (loop.call_soon(callback, 1, [2]), loop.call_later(1, callback, 1, [2])):
+        handle.cancel()
+        assert re.search(r"cancelled.* callback\(1, \[2\]\) at .*test_handles", repr(handle))
+        assert handle._args is None  # type: ignore[attr-defined]

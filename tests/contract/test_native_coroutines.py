@@ -49,6 +49,9 @@ def test_it_is_a_coroutine_to_everybody(
     assert asyncio.iscoroutine(coroutine)
     assert inspect.isawaitable(coroutine)
     assert isinstance(coroutine, collections.abc.Coroutine)
+    assert not callable(coroutine)
+    for other in ("Generator", "Iterator", "Iterable"):
+        assert not isinstance(coroutine, getattr(collections.abc, other))
     assert gc.is_tracked(coroutine)
     assert coroutine.__qualname__ == name
     assert coroutine.__name__ == name.split(".")[-1]

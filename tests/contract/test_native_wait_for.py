@@ -175,3 +175,33 @@ def test_a_wait_for_leaves_no_timer(run: Run, aio: Any) -> None:
             assert reference() is None
 
     run(main)
+
+
+def test_the_timeout_has_the_cancellation_as_context_and_not_what_is_being_handled(
+    run: Run, aio: Any
+) -> None:
+    async def main() -> None:
+        try:
+            raise KeyError("outer")
+        except KeyError:
+            with pytest.raises(TimeoutError) as caught:
+                await aio.wait_for(forever(), 0.001)
+        assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+        assert caught.value.__context__ is caught.value.__cause__
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="`wait_for` waits in another way")
+def test_what_was_done_when_the_waiter_is_cancelled_has_that_as_context(run: Run, aio: Any) -> None:
+    async def main() -> None:
+        future = asyncio.get_running_loop().create_future()
+        task = asyncio.ensure_future(aio.wait_for(future, 10))
+        await asyncio.sleep(0)
+        future.set_exception(ValueError("done"))
+        task.cancel()
+        with pytest.raises(ValueError, match="done") as caught:
+            await task
+        assert isinstance(caught.value.__context__, asyncio.CancelledError)
+
+    run(main)

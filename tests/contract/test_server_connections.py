@@ -140,3 +140,27 @@ def test_a_server_may_be_told_otherwise(run: Run, monkeypatch: pytest.MonkeyPatc
         await server.wait_closed()
 
     run(main)
+
+
+# The transport that could not be counted is left to the collector, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_protocol_factory_may_close_its_server(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made = []
+
+        def factory() -> asyncio.Protocol:
+            made.append(asyncio.Protocol())
+            server.close()
+            return made[-1]
+
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        address = ("127.0.0.1", port_of(server))
+        peers = [socket.create_connection(address) for _ in range(3)]
+        await until(lambda: made)
+        await turns(5)
+        for peer in peers:
+            peer.close()
+        gc.collect()
+
+    run(main)  # Nothing is reported.

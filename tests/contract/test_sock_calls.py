@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections.abc
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -282,5 +283,27 @@ def test_the_socket_of_a_transport_is_refused(run: Run) -> None:
                     await asyncio.wait_for(loop.sock_recv(sock, 1), 5)
             finally:
                 sock.detach()
+
+    run(main)
+
+
+def test_coroutines_of_the_loop_are_coroutines_and_nothing_else(run: Run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = raw_pair("tcp")
+        with near, far:
+            for coroutine in (
+                loop.sock_recv(near, 1),
+                loop.sock_sendall(near, b"x"),
+                loop.sock_accept(near),
+                loop.sock_connect(near, ("127.0.0.1", 1)),
+                loop.create_connection(asyncio.Protocol, "127.0.0.1", 1),
+                loop.getaddrinfo("127.0.0.1", 1),
+            ):
+                assert isinstance(coroutine, collections.abc.Coroutine)
+                assert not callable(coroutine)
+                for other in ("Generator", "Iterator", "Iterable"):
+                    assert not isinstance(coroutine, getattr(collections.abc, other))
+                coroutine.close()
 
     run(main)

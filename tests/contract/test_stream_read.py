@@ -369,3 +369,33 @@ def test_after_a_large_read_that_took_all_the_loop_sleeps(run: Run) -> None:
         peer.close()
 
     run(main)
+
+
+@both_kinds
+def test_max_size_bounds_each_read(run: Run, kind: str) -> None:
+    async def main() -> None:
+        async with connected(kind, Recorder) as (transport, protocol, peer):
+            assert transport.max_size == 256 * 1024
+            transport.max_size = 2
+            assert transport.max_size == 2
+            peer.sendall(b"abcdefg")
+            await until(lambda: b"".join(protocol.chunks) == b"abcdefg")
+            assert protocol.chunks == [b"ab", b"cd", b"ef", b"g"]
+            transport.max_size = 256 * 1024
+            peer.sendall(b"hijklmn")
+            await until(lambda: len(protocol.chunks) == 5)
+            assert protocol.chunks[-1] == b"hijklmn"
+
+    run(main)
+
+
+def test_max_size_bounds_large_reads(run: Run) -> None:
+    async def main() -> None:
+        async with connected("unix", Recorder) as (transport, protocol, peer):
+            transport.max_size = 50_000
+            peer.setblocking(True)
+            await asyncio.to_thread(peer.sendall, bytes(200_000))
+            await until(lambda: sum(map(len, protocol.chunks)) == 200_000)
+            assert max(map(len, protocol.chunks)) == 50_000
+
+    run(main)

@@ -320,3 +320,69 @@ def test_what_cannot_be_written_is_refused_in_asyncios_words(run: Run) -> None:
             assert await receive_all(peer) == b""
 
     run(main)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="`writelines` is no `write` any more")
+def test_writelines_is_a_write_that_a_program_may_have_replaced(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+            written: list[bytes] = []
+            write = transport.write
+
+            def counting(data: bytes) -> None:
+                written.append(data)
+                write(data)
+
+            transport.write = counting
+            transport.writelines([b"a", bytearray(b"b"), b""])
+            assert written == [b"ab"]
+            assert await receive(peer, 2) == b"ab"
+            with pytest.raises(TypeError, match="sequence item 0: expected a bytes-like object"):
+                transport.writelines(["a"])
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`writelines` is a `write`")
+def test_writelines_of_nothing_looks_no_further(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+            for nothing in (None, 0, [], ()):
+                transport.writelines(nothing)
+            transport.write_eof()
+            with pytest.raises(RuntimeError, match=r"Cannot call writelines\(\) after write_eof"):
+                transport.writelines([None])
+            assert await receive_all(peer) == b""
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="a TypeError before")
+def test_writelines_passes_over_what_is_false(run: Run, is_stock: bool) -> None:
+    if is_stock and sys.version_info < (3, 14, 10):
+        pytest.skip("since a late release of 3.14")
+
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, _, peer):
+            transport.writelines([b"head", None, "", 0, b"", b"body"])
+            assert await receive(peer, 8) == b"headbody"
+            transport.writelines([None])
+            with pytest.raises(TypeError):
+                transport.writelines([1])
+
+    run(main)
+
+
+def test_the_protocol_may_be_changed_by_its_private_name(run: Run) -> None:
+    async def main() -> None:
+        async with connected("tcp", Recorder) as (transport, former, peer):
+            now = Recorder()
+            now.connection_made(transport)
+            transport._protocol = now
+            assert transport.get_protocol() is now
+            peer.sendall(b"for the new one")
+            await until(lambda: now.chunks)
+            assert former.chunks == []
+            transport._protocol = former
+
+    run(main)

@@ -299,3 +299,38 @@ def test_children_can_be_started_from_a_loop_in_another_thread(child: Child) -> 
         thread.join(30)
     """)
     assert out == "b'hi\\n' 3\n"
+
+
+class Events(asyncio.SubprocessProtocol):
+    def __init__(self) -> None:
+        self.output = b""
+        self.ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.output += data
+
+    def process_exited(self) -> None:
+        self.ended.set_result(self.output)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="a race on stock from 3.12 on")
+def test_the_end_of_a_child_comes_after_what_it_has_written(run: Run, is_stock: bool) -> None:
+    if is_stock:
+        pytest.skip(
+            "a race there, which a thread of asyncio's that waits for the child loses mostly"
+        )
+
+    async def one() -> bytes:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            Events, "/bin/echo", "hi", stdin=DEVNULL, stderr=None
+        )
+        output = await protocol.ended
+        transport.close()
+        return output
+
+    async def main() -> list[bytes]:
+        alone = [await one() for _ in range(10)]
+        return [*alone, *await asyncio.gather(*[one() for _ in range(10)])]
+
+    assert run(main) == [b"hi\n"] * 20

@@ -71,6 +71,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     add(module, c"Task", &task)?;
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
+    define::<coroutine::WhenReady>(None)?;
     define::<event_loop::Chore>(None)?;
     task::Task::prepare();
     combine::fill(module, &native)?;

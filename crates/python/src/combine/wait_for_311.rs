@@ -138,9 +138,13 @@ impl WaitFor {
                 self.disarm();
                 Err(Raised::restore(exception))
             }
-            _ if child::is_done(&future)? => {
+            outcome if child::is_done(&future)? => {
                 self.disarm();
-                child::result(&future).map(Step::Done)
+                let cancelled = outcome.err();
+                child::result(&future).map(Step::Done).map_err(|raised| match &cancelled {
+                    Some(cancelled) => while_handling(cancelled, raised),
+                    None => raised,
+                })
             }
             Ok(_) => {
                 self.phase.set(Phase::TimedOut);
@@ -167,8 +171,18 @@ impl WaitFor {
         let exception = raised.take();
         let timeout = stock().timeout_error.call0()?;
         timeout.set_cause(&exception);
-        Err(Raised::raise(&timeout))
+        Err(Raised::restore(timeout))
     }
+}
+
+/// What asyncio raises in its handler of a cancellation: that is its context.
+#[cold]
+fn while_handling(cancelled: &Obj, raised: Raised) -> Raised {
+    let exception = raised.take();
+    if !exception.is(cancelled) {
+        exception.set_context(cancelled);
+    }
+    Raised::restore(exception)
 }
 
 impl Routine for WaitFor {

@@ -56,14 +56,14 @@ fn descriptor(sock: &Obj) -> PyResult<BorrowedFd<'_>> {
 }
 
 impl Dial {
-    /// `sock.connect(address)` of a plain socket in non-blocking mode. `callback` is called when
-    /// the socket has become writable.
+    /// `sock.connect(address)` of a plain socket in non-blocking mode. What `callback`
+    /// makes is called when the socket has become writable.
     pub fn begin(
         &self,
         event_loop: &Py<NativeLoop>,
         sock: &Obj,
         target: &Target,
-        callback: &Obj,
+        callback: impl FnOnce() -> PyResult<Obj>,
     ) -> PyResult<Dialed> {
         audit(c"socket.connect", sock, &target.address)?;
         match rustix::net::connect(descriptor(sock)?, &target.native) {
@@ -76,7 +76,7 @@ impl Dial {
         self.sock.set(Some(sock.clone()));
         self.address.set(Some(target.address.clone()));
         self.future.set(Some(future.clone()));
-        let watch = event_loop.watch(sock, Side::Write, callback)?;
+        let watch = event_loop.watch(sock, Side::Write, &callback()?)?;
         self.watch.replace(Some(watch));
         Ok(Dialed::Waits(future))
     }

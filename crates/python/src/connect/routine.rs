@@ -17,10 +17,10 @@ use std::ffi::CStr;
 use rustix::net::{AddressFamily, SocketType};
 
 use crate::asyncio::names;
-use crate::coroutine::{Coroutine, Routine, Step};
+use crate::coroutine::{Coroutine, Routine, Step, WhenReady};
 use crate::event_loop::NativeLoop;
 use crate::ffi::error::os_error_class;
-use crate::ffi::native::{CallFn, TypeCell};
+use crate::ffi::native::TypeCell;
 use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sock::{SocketKind, Sockets};
 use crate::transport::StreamTransport;
@@ -175,7 +175,7 @@ impl Connect {
             let sock_connect = event_loop.as_obj().getattr(&Lookups::get().names.sock_connect)?;
             return sock_connect.call2(&sock, address).map(Step::Wait);
         };
-        match self.dial.begin(&event_loop, &sock, &target, this.as_obj())? {
+        match self.dial.begin(&event_loop, &sock, &target, || WhenReady::of(this))? {
             Dialed::Connected => self.introduce(),
             Dialed::Waits(future) => Ok(Step::Wait(future)),
         }
@@ -275,13 +275,6 @@ impl Connect {
 impl Routine for Connect {
     const TYPE: &'static CStr = c"batuta._batuta.Connect";
     const POOL: usize = 64;
-    const CALL: Option<CallFn<Coroutine<Self>>> = Some(|this, _| {
-        let connect = this.routine();
-        match connect.event_loop.get() {
-            Some(event_loop) => connect.dial.ready(&event_loop).map(|()| Obj::none()),
-            None => Ok(Obj::none()),
-        }
-    });
 
     fn cell() -> &'static TypeCell {
         &CONNECT
@@ -297,6 +290,10 @@ impl Routine for Connect {
 
     fn resume(&self, this: &This, outcome: Result<Obj, Obj>) -> PyResult<Step> {
         self.closing(self.go_on(this, outcome))
+    }
+
+    fn ready(&self, _: &This) -> PyResult<()> {
+        self.event_loop.get().map_or(Ok(()), |event_loop| self.dial.ready(&event_loop))
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

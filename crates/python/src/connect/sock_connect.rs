@@ -5,9 +5,9 @@
 
 use std::ffi::CStr;
 
-use crate::coroutine::{Coroutine, Routine, Step};
+use crate::coroutine::{Coroutine, Routine, Step, WhenReady};
 use crate::event_loop::NativeLoop;
-use crate::ffi::native::{CallFn, TypeCell};
+use crate::ffi::native::TypeCell;
 use crate::ffi::{Args, Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::sock::Sockets;
 
@@ -66,13 +66,6 @@ fn target_of(sock: &Obj, address: &Obj) -> PyResult<Option<Target>> {
 impl Routine for SockConnect {
     const TYPE: &'static CStr = c"batuta._batuta.SockConnect";
     const POOL: usize = 64;
-    const CALL: Option<CallFn<Coroutine<Self>>> = Some(|this, _| {
-        let routine = this.routine();
-        match routine.event_loop.get() {
-            Some(event_loop) => routine.dial.ready(&event_loop).map(|()| Obj::none()),
-            None => Ok(Obj::none()),
-        }
-    });
 
     fn cell() -> &'static TypeCell {
         &SOCK_CONNECT
@@ -86,7 +79,7 @@ impl Routine for SockConnect {
         let Some(event_loop) = self.event_loop.get() else { return Err(Raised::gone()) };
         let (sock, address) = (self.sock.get_or_none(), self.address.get_or_none());
         let Some(target) = target_of(&sock, &address)? else { return Err(Raised::gone()) };
-        match self.dial.begin(&event_loop, &sock, &target, this.as_obj())? {
+        match self.dial.begin(&event_loop, &sock, &target, || WhenReady::of(this))? {
             Dialed::Connected => Ok(Step::Done(Obj::none())),
             Dialed::Waits(future) => Ok(Step::Wait(future)),
         }
@@ -96,6 +89,10 @@ impl Routine for SockConnect {
         let Some(event_loop) = self.event_loop.get() else { return Err(Raised::gone()) };
         self.dial.end(&event_loop)?;
         outcome.map(Step::Done).map_err(Raised::restore)
+    }
+
+    fn ready(&self, _: &Py<Coroutine<Self>>) -> PyResult<()> {
+        self.event_loop.get().map_or(Ok(()), |event_loop| self.dial.ready(&event_loop))
     }
 
     fn traverse(&self, visitor: &mut Visitor) {

@@ -27,14 +27,15 @@
 //!
 //! Thread: any one that holds the interpreter's lock.
 //!
-//! Files: this one is the state machine; `object` shows it to Python; `origin` is
-//! where coroutines say they were made. `ffi/function/` has the functions and
+//! Files: this one is the state machine; `object` shows it to Python; `ready` is what the loop
+//! calls for those that wait for a descriptor; `origin` is where coroutines say they were made. `ffi/function/` has the functions and
 //! methods that return them: callables that look like the `async def` functions
 //! whose place they take.
 
 mod base;
 mod object;
 mod origin;
+mod ready;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -43,13 +44,14 @@ use crate::asyncio::names;
 use crate::ffi::call::Sent;
 use crate::ffi::error::{generator_exit_class, stop_iteration_class};
 use crate::ffi::exception::runtime_error;
-use crate::ffi::native::{CallFn, TypeCell};
+use crate::ffi::native::TypeCell;
 use crate::ffi::recursion::deeper;
 use crate::ffi::{Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::Awaited;
 
 pub use base::{define, is_coroutine, is_coroutine_by_type};
 pub use origin::{load, track};
+pub use ready::WhenReady;
 
 /// What a routine does next.
 #[derive(Debug)]
@@ -71,9 +73,6 @@ pub trait Routine: Sized + 'static {
     const TYPE: &'static CStr;
     /// How many dead coroutines are kept for reuse.
     const POOL: usize = 256;
-    /// What a coroutine does when it is called, for those that are callbacks too.
-    const CALL: Option<CallFn<Coroutine<Self>>> = None;
-
     /// Where the type of its coroutines is kept.
     fn cell() -> &'static TypeCell;
     /// `__qualname__`, such as `Lock.acquire`.
@@ -83,6 +82,10 @@ pub trait Routine: Sized + 'static {
     /// From one `await` to the next; `outcome` is the value or the exception that
     /// the former one has brought.
     fn resume(&self, this: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step>;
+    /// The descriptor that [`WhenReady`] was given to the loop for is ready.
+    fn ready(&self, _this: &Py<Coroutine<Self>>) -> PyResult<()> {
+        Ok(())
+    }
     /// Shows every object that it holds to the collector.
     fn traverse(&self, visitor: &mut Visitor);
     /// Lets go of every object; called at the end, or by the collector.

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::module::{import, is_finalizing};
-use crate::ffi::native::{AwaitFn, CallFn, ReprFn, SendFn, TypeCell, sent_or_stop};
+use crate::ffi::native::{AwaitFn, ReprFn, SendFn, TypeCell, sent_or_stop};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::{Coroutine, Phase, Routine, origin};
@@ -57,8 +57,9 @@ impl<R: Routine> NativeType for Coroutine<R> {
         let (name, address) = (this.routine.qualname(), this.as_obj().as_ptr());
         Obj::str(&format!("<coroutine object {name} at {address:p}>"))
     });
-    const CALL: Option<CallFn<Self>> = R::CALL;
     const SEND: Option<SendFn<Self>> = Some(Self::send);
+    // Who asks `isinstance(it, Generator)` must hear what coroutines say.
+    const SHOWS_ITER: bool = false;
     const AWAIT: Option<AwaitFn<Self>> = Some(|this| match this.phase.get() {
         Phase::Waiting => Err(Raised::runtime_error("coroutine is being awaited already")),
         _ => Ok(()),

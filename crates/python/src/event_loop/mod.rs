@@ -334,6 +334,11 @@ impl NativeType for NativeLoop {
                 |this: &Py<Self>| this.check_closed(),
             )
             .noargs(c"_close_native", c"Drop callbacks, close descriptors.", Self::close)
+            .noargs(
+                c"_take_signals",
+                c"Return the numbers of the signals that have come to the loop's pipe.",
+                |this: &Py<Self>| Obj::bytes(&this.io()?.signals.drain()),
+            )
             .noargs(c"_run_turns", c"Run turns until stop() was called.", Self::run_turns)
             .args(
                 c"_make_socket_transport",

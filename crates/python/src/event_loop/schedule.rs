@@ -46,6 +46,12 @@ impl NativeLoop {
         self.ready.borrow_mut().push(Entry::from(entry));
     }
 
+    /// Whether nothing is queued, for this turn or the next, and nobody has stopped the loop.
+    #[inline]
+    pub fn has_nothing_else_to_do(&self) -> bool {
+        self.ready.borrow().is_empty() && !self.stopping.get()
+    }
+
     /// What debug mode checks of a callback.
     #[cold]
     fn check_debug(this: &Py<Self>, callback: &Obj, function: &str) -> PyResult<()> {

@@ -181,7 +181,7 @@ impl Core {
     /// The arguments as a tuple, `None` when cancelled.
     pub fn args_tuple(&self) -> PyResult<Obj> {
         match (self.arity.get(), self.args.get()) {
-            _ if self.cancelled.get() => Ok(Obj::none()),
+            (Arity::None, _) if self.cancelled.get() => Ok(Obj::none()),
             (Arity::One, Some(arg)) => Obj::tuple(&[arg]),
             (Arity::Tuple, Some(args)) => Ok(args),
             _ => Obj::tuple(&[]),
@@ -201,12 +201,13 @@ impl Core {
         let event_loop = self.event_loop.get();
         let event_loop = event_loop.as_ref().and_then(Py::<NativeLoop>::from_instance);
         if event_loop.is_some_and(|event_loop| event_loop.debug.get()) {
-            // The repr should still name the callback; "cancelled" comes first.
+            // The repr should still name the callback and its arguments; "cancelled" comes first.
             let repr = this.attr(c"__repr__")?.call0()?;
             self.repr.set(Some(repr));
         }
         self.callback.set(None);
         self.args.set(None);
+        self.arity.set(Arity::None);
         // It waits no more, and whoever has it may be held by what its context holds.
         self.context().map(drop)
     }

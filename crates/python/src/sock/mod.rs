@@ -32,9 +32,9 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 
-use crate::coroutine::{Coroutine, Routine, Step};
+use crate::coroutine::{Coroutine, Routine, Step, WhenReady};
 use crate::event_loop::NativeLoop;
-use crate::ffi::native::{CallFn, TypeCell};
+use crate::ffi::native::TypeCell;
 use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::{Future, HasFuture};
 use crate::handle::Handle;
@@ -85,7 +85,7 @@ impl Waiter {
 
     /// The socket is ready.
     pub fn try_again(&self) -> PyResult<()> {
-        self.0.routine().ready(&self.0)
+        self.0.routine().try_again(&self.0)
     }
 }
 
@@ -110,7 +110,7 @@ impl SockOp {
             }
             _ => {
                 let sock = self.operation.sock();
-                let (fd, handle) = event_loop.watch(&sock, side, this.as_obj())?;
+                let (fd, handle) = event_loop.watch(&sock, side, &WhenReady::of(this)?)?;
                 Watch::Callback(fd, handle)
             }
         };
@@ -118,8 +118,8 @@ impl SockOp {
         Ok(())
     }
 
-    /// The socket is ready: tries again, and completes the future.
-    fn ready(&self, this: &Py<Coroutine<Self>>) -> PyResult<()> {
+    /// Tries again, and completes the future.
+    fn try_again(&self, this: &Py<Coroutine<Self>>) -> PyResult<()> {
         let (Some(future), Some(event_loop)) = (self.future.get(), self.event_loop.get()) else {
             return Ok(());
         };
@@ -162,8 +162,6 @@ impl SockOp {
 
 impl Routine for SockOp {
     const TYPE: &'static CStr = c"batuta._batuta.SockOp";
-    const CALL: Option<CallFn<Coroutine<Self>>> =
-        Some(|this, _| this.routine().ready(this).map(|()| Obj::none()));
 
     fn cell() -> &'static TypeCell {
         &SOCK_OP
@@ -182,6 +180,10 @@ impl Routine for SockOp {
         self.future.set(Some(future.clone()));
         self.watch(this, &event_loop)?;
         Ok(Step::Wait(future))
+    }
+
+    fn ready(&self, this: &Py<Coroutine<Self>>) -> PyResult<()> {
+        self.try_again(this)
     }
 
     fn resume(&self, this: &Py<Coroutine<Self>>, outcome: Result<Obj, Obj>) -> PyResult<Step> {

@@ -321,6 +321,11 @@ pub trait Transport: NativeType {
     fn endpoint(&self) -> &Endpoint;
     /// As an owner of a descriptor.
     fn to_any(this: &Py<Self>) -> AnyTransport;
+    /// Gives it another protocol.
+    fn use_protocol(this: &Py<Self>, protocol: &Obj) -> PyResult<()> {
+        this.endpoint().set_protocol(protocol);
+        Ok(())
+    }
     /// How many bytes wait to be sent.
     fn buffered(&self) -> usize;
     /// Sends what is held back for a moment though the file would take it: before the

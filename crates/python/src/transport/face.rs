@@ -24,6 +24,12 @@ pub fn methods<T: Transport>() -> Methods<T> {
         .noargs(c"get_protocol", c"Return the protocol.", |this: &Py<T>| {
             Ok(this.endpoint().protocol())
         })
+        .named(
+            c"set_protocol",
+            c"set_protocol($self, protocol)\n--\n\nChange the protocol.",
+            || ("set_protocol", &names().protocol),
+            |this: &Py<T>, protocol: &Obj| T::use_protocol(this, protocol),
+        )
         .args(
             c"get_extra_info",
             c"get_extra_info($self, name, default=None)\n--\n\n\
@@ -97,7 +103,11 @@ pub fn describe<T: Transport>(
 pub fn properties<T: Transport>() -> Properties<T> {
     Properties::new()
         .get(c"_loop", |this: &Py<T>| Ok(this.endpoint().event_loop().map(Py::into_obj)))
-        .get(c"_protocol", |this: &Py<T>| Ok(this.endpoint().protocol()))
+        .get_set(
+            c"_protocol",
+            |this: &Py<T>| Ok(this.endpoint().protocol()),
+            |this: &Py<T>, protocol: &Obj| T::use_protocol(this, protocol),
+        )
         .get(c"_sock_fd", |this: &Py<T>| Obj::int(i64::from(this.endpoint().number())))
         .get(c"_server", |this: &Py<T>| Ok(this.endpoint().server.get()))
         .get(c"_closing", |this: &Py<T>| Ok(this.endpoint().is_closing()))

@@ -26,7 +26,7 @@ use rustix::io::{Errno, ioctl_fionread};
 use crate::event_loop::NativeLoop;
 use crate::ffi::buffer::bytes_filled;
 use crate::ffi::method::Methods;
-use crate::ffi::{Obj, Py, PyResult};
+use crate::ffi::{Obj, Py, PyResult, Raised};
 
 use super::endpoint::{Phase, Transport};
 use super::source::Source;
@@ -59,6 +59,42 @@ pub enum NoData {
     Failed(Errno),
 }
 
+/// How many bytes are read at once: `max_size` of asyncio's transports, which programs set.
+#[derive(Debug)]
+pub struct MostRead(Cell<usize>);
+
+impl Default for MostRead {
+    fn default() -> Self {
+        Self(Cell::new(MAX_READ))
+    }
+}
+
+impl MostRead {
+    /// What was set.
+    #[inline]
+    pub fn get(&self) -> usize {
+        self.0.get()
+    }
+
+    /// A program sets it; never are more read than [`MAX_READ`].
+    pub fn set_to(&self, most: &Obj) -> PyResult<()> {
+        match usize::try_from(most.to_i64()?) {
+            Ok(most @ 1..) => {
+                self.0.set(most);
+                Ok(())
+            }
+            _ => Err(Raised::value_error("max_size must be at least 1")),
+        }
+    }
+
+    /// So much of a buffer.
+    #[inline]
+    pub fn of<'a>(&self, buffer: &'a mut [u8]) -> &'a mut [u8] {
+        let most = self.0.get().min(buffer.len());
+        buffer.split_at_mut(most).0
+    }
+}
+
 /// What a transport knows of what it reads from.
 #[derive(Debug)]
 pub struct Intake {
@@ -71,6 +107,7 @@ pub struct Intake {
     peer_closed: Cell<bool>,
     /// The last read was large: ask for the size before the next.
     large_reads: Cell<bool>,
+    pub most: MostRead,
     /// The turns in which it last read, and last asked to be called again: once
     /// each, whatever else happens in a turn.
     read_in: Cell<u64>,
@@ -86,6 +123,7 @@ impl Intake {
             readable: Cell::new(false),
             peer_closed: Cell::new(false),
             large_reads: Cell::new(false),
+            most: MostRead::default(),
             read_in: Cell::new(u64::MAX),
             queued_in: Cell::new(u64::MAX),
         }
@@ -148,7 +186,7 @@ impl Intake {
         }
         expect_large_blocks();
         let waiting = usize::try_from(ioctl_fionread(fd).ok()?).ok()?;
-        (waiting >= LARGE_READ).then(|| (waiting + 1).min(MAX_READ))
+        (waiting >= LARGE_READ).then(|| (waiting + 1).min(MAX_READ).min(self.most.get()))
     }
 
     /// Reads once, into a new `bytes` object.
@@ -161,6 +199,7 @@ impl Intake {
             return self.receive_large(fd, room);
         }
         event_loop.with_read_buffer(MAX_READ, |buffer| {
+            let buffer = self.most.of(buffer);
             let result = self.source.read(fd, buffer);
             match self.classify(fd, result, buffer.len()) {
                 Ok(count) => Obj::bytes(buffer.get(..count).unwrap_or_default()).map(Ok),
@@ -183,6 +222,7 @@ impl Intake {
         take: impl FnOnce(&[u8]) -> PyResult<()>,
     ) -> PyResult<Result<(), NoData>> {
         event_loop.with_read_buffer(MAX_READ, |buffer| {
+            let buffer = self.most.of(buffer);
             let result = self.source.read(fd, buffer);
             match self.classify(fd, result, buffer.len()) {
                 Ok(count) => take(buffer.get(..count).unwrap_or_default()).map(Ok),

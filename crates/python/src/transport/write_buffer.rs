@@ -67,12 +67,12 @@ impl Chunk {
 
 /// The pieces that `writelines()` is given, each with a look at its content:
 /// either all of them can be sent or nothing is.
-pub fn pieces(lines: &Obj) -> PyResult<Vec<(Obj, Buffer)>> {
+pub fn pieces(lines: Vec<Obj>) -> PyResult<Vec<(Obj, Buffer)>> {
     let piece = |data: Obj| {
         let content = Buffer::readable(&data)?;
         Ok((data, content))
     };
-    lines.collect()?.into_iter().map(piece).collect()
+    lines.into_iter().map(piece).collect()
 }
 
 /// Chunks that wait to be sent.

@@ -6,7 +6,7 @@ use std::ptr;
 
 use pyo3_ffi as py;
 
-use super::super::error::PyResult;
+use super::super::error::{PyResult, Raised};
 use super::super::object::Obj;
 use super::{NativeType, life, slots as calls};
 
@@ -99,8 +99,23 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     // SAFETY: the spec and its tables are complete; methods, properties and
     // members are leaked, because the type keeps pointers to them.
     let class = unsafe { Obj::from_new(py::PyType_FromSpecWithBases(&raw mut spec, bases)) }?;
+    if !T::SHOWS_ITER {
+        hide(&class, c"__iter__")?;
+    }
     cell.class.set(class.clone().into_ptr().cast());
     Ok(class)
+}
+
+/// Takes a name out of a new class whose slot stays as it is.
+fn hide(class: &Obj, name: &'static CStr) -> PyResult<()> {
+    let class: *mut py::PyTypeObject = class.as_ptr().cast();
+    // SAFETY: a class that was just made, by us, and that nobody else has; its dict is its own.
+    if unsafe { py::PyDict_DelItemString((*class).tp_dict, name.as_ptr()) } < 0 {
+        return Err(Raised::already_set());
+    }
+    // SAFETY: as above.
+    unsafe { py::PyType_Modified(class) };
+    Ok(())
 }
 
 fn slot(number: c_int, value: *const c_void) -> py::PyType_Slot {

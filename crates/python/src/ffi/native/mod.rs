@@ -100,6 +100,8 @@ pub trait NativeType: Sized + 'static {
     const CALL: Option<CallFn<Self>> = None;
     /// `send`, for what can be awaited: it is its own `__await__` and iterator.
     const SEND: Option<SendFn<Self>> = None;
+    /// Whether what has [`NativeType::SEND`] is known as an iterator, by the method `__iter__`.
+    const SHOWS_ITER: bool = true;
     /// What may forbid to await it.
     const AWAIT: Option<AwaitFn<Self>> = None;
 

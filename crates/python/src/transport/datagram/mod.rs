@@ -34,7 +34,7 @@ use super::AnyTransport;
 use super::endpoint::{Endpoint, ROOM, Transport};
 use super::face;
 use super::flow;
-use super::intake::{MAX_READ, Reading};
+use super::intake::{MostRead, Reading};
 use super::report::ReadyMethod;
 use super::socket::describe_socket;
 use crate::address::KnownAddress;
@@ -74,6 +74,8 @@ pub struct DatagramTransport {
     /// The only address that `sendto()` accepts, if there is such a one.
     remote_address: Slot,
     reading: Cell<Reading>,
+    /// Of one datagram.
+    most: MostRead,
     /// A receive may give something: an edge said so and no receive has said
     /// otherwise.
     readable: Cell<bool>,
@@ -112,6 +114,7 @@ impl DatagramTransport {
             link,
             remote_address: Slot::from(address),
             reading: Cell::new(Reading::NotStarted),
+            most: MostRead::default(),
             readable: Cell::new(false),
             queue: RefCell::default(),
             blocked: Cell::new(false),
@@ -235,21 +238,11 @@ impl NativeType for DatagramTransport {
     }
 
     fn methods() -> Methods<Self> {
-        let methods = flow::methods(face::methods())
-            .noargs(
-                c"close",
-                c"Close after what waits has been sent; reading stops at once.",
-                |this: &Py<Self>| this.close(),
-            )
-            .named(
-                c"set_protocol",
-                c"set_protocol($self, protocol)\n--\n\nChange the protocol.",
-                || ("set_protocol", &names().protocol),
-                |this: &Py<Self>, protocol: &Obj| {
-                    this.endpoint.set_protocol(protocol);
-                    Ok(())
-                },
-            );
+        let methods = flow::methods(face::methods()).noargs(
+            c"close",
+            c"Close after what waits has been sent; reading stops at once.",
+            |this: &Py<Self>| this.close(),
+        );
         write::methods(read::methods(methods))
     }
 
@@ -259,6 +252,10 @@ impl NativeType for DatagramTransport {
             .get(c"_address", |this: &Py<Self>| Ok(this.remote_address.get()))
             .get(c"_paused", |this: &Py<Self>| Ok(this.reading.get() == Reading::Paused))
             .get(c"_buffer_size", |this: &Py<Self>| Ok(this.buffered()))
-            .get(c"max_size", |_: &Py<Self>| Ok(MAX_READ))
+            .get_set(
+                c"max_size",
+                |this: &Py<Self>| Ok(this.most.get()),
+                |this: &Py<Self>, most: &Obj| this.most.set_to(most),
+            )
     }
 }

@@ -1,8 +1,9 @@
 //! The way in: from the socket to the protocol.
 //!
-//! One look at the socket receives several datagrams, but not without end: what
-//! is left waits for the next turn behind the other entries of the queue. A
-//! datagram goes through the loop's one hot buffer and becomes a `bytes` of its
+//! asyncio hands over one datagram a turn, so that whatever the protocol schedules, such as a task
+//! that waits for it, runs before the next one. One look at the socket receives several only while
+//! that makes no difference: as long as nothing else is queued, and not without end. What is left
+//! waits for the next turn behind the other entries of the queue. A datagram goes through the loop's one hot buffer and becomes a `bytes` of its
 //! exact size. The socket is empty when it says so, not before.
 
 use rustix::io::{Errno, retry_on_intr};
@@ -88,8 +89,8 @@ impl Py<DatagramTransport> {
     fn read_batch(&self) -> PyResult<()> {
         // In debug mode each call of the protocol is timed on its own.
         let most = if self.endpoint.debug() { 1 } else { BATCH };
-        for _ in 0..most {
-            if !self.may_read() {
+        for number in 0..most {
+            if !self.may_read() || (number > 0 && !self.alone()) {
                 break;
             }
             let received = match self.receive() {
@@ -103,6 +104,12 @@ impl Py<DatagramTransport> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the loop has nothing to run before the next datagram.
+    #[inline]
+    fn alone(&self) -> bool {
+        self.endpoint.event_loop().is_some_and(|event_loop| event_loop.has_nothing_else_to_do())
     }
 
     #[inline]
@@ -141,6 +148,7 @@ impl Py<DatagramTransport> {
         }
         let Some(event_loop) = self.endpoint.event_loop() else { return Ok(Received::Nothing) };
         event_loop.with_read_buffer(MAX_READ, |buffer| {
+            let buffer = self.most.of(buffer);
             let received = self
                 .endpoint
                 .fd()
@@ -159,7 +167,7 @@ impl Py<DatagramTransport> {
     #[cold]
     fn receive_by_python(&self) -> PyResult<Received> {
         let Some(sock) = self.endpoint.file.object()? else { return Ok(Received::Nothing) };
-        match sock.call_method1(&names().recvfrom, &Obj::size(MAX_READ)?) {
+        match sock.call_method1(&names().recvfrom, &Obj::size(self.most.get())?) {
             Ok(pair) => match pair.collect()?.as_slice() {
                 [data, sender] => Ok(Received::Datagram(data.clone(), sender.clone())),
                 _ => Err(Raised::type_error("recvfrom() did not return a pair")),

@@ -12,7 +12,6 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use rustix::fs::{FileType, fstat};
 use rustix::io::ioctl_fionbio;
 
-use crate::asyncio::names;
 use crate::event_loop::NativeLoop;
 use crate::ffi::method::{Methods, Properties};
 use crate::ffi::{Obj, Py, PyResult, Raised};
@@ -109,15 +108,7 @@ fn describe<T: Transport>(
 
 /// The methods that both ends have.
 fn methods<T: Transport>() -> Methods<T> {
-    face::methods().named(
-        c"set_protocol",
-        c"set_protocol($self, protocol)\n--\n\nChange the protocol.",
-        || ("set_protocol", &names().protocol),
-        |this: &Py<T>, protocol: &Obj| {
-            this.endpoint().set_protocol(protocol);
-            Ok(())
-        },
-    )
+    face::methods()
 }
 
 /// The properties that both ends have.

@@ -24,7 +24,7 @@ use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
 use super::super::AnyTransport;
 use super::super::endpoint::{Endpoint, Transport};
-use super::super::intake::{self, Intake, MAX_READ, NoData, Reader, Reading};
+use super::super::intake::{self, Intake, NoData, Reader, Reading};
 use super::super::report::{ReadyMethod, report_ready};
 use super::super::source::Source;
 use super::Kind;
@@ -197,6 +197,10 @@ impl NativeType for ReadPipeTransport {
         super::properties()
             .get(c"_fileno", |this: &Py<Self>| Obj::int(i64::from(this.fileno)))
             .get(c"_paused", |this: &Py<Self>| Ok(this.intake.reading.get() == Reading::Paused))
-            .get(c"max_size", |_: &Py<Self>| Ok(MAX_READ))
+            .get_set(
+                c"max_size",
+                |this: &Py<Self>| Ok(this.intake.most.get()),
+                |this: &Py<Self>, most: &Obj| this.intake.most.set_to(most),
+            )
     }
 }

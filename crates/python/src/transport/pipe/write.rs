@@ -164,7 +164,7 @@ impl Py<WritePipeTransport> {
     }
 
     fn writelines(&self, lines: &Obj) -> PyResult<()> {
-        let pieces = pieces(lines)?;
+        let pieces = pieces(lines.collect()?)?;
         if pieces.iter().all(|(_, content)| content.as_slice().is_empty()) {
             return Ok(());
         }

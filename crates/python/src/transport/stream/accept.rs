@@ -42,12 +42,16 @@ pub fn accept_ready(event_loop: &Py<NativeLoop>, args: &Args<'_>) -> PyResult<()
     let kind = Sockets::get().listener_kind(sock)?;
     // From 3.14 on a backlog of 0 accepts one.
     let most = backlog.to_i64()?.saturating_add(i64::from(cfg!(Py_3_14)));
-    for _ in 0..most {
+    for number in 0..most {
         match kind.map_or_else(|| accept_by_method(sock), |kind| listener.accept(sock, kind)) {
             Ok(Some(accepted)) => listener.serve(accepted)?,
             Ok(None) => return Ok(()),
             Err(raised) => {
                 let (raised, errno) = raised.errno();
+                if number > 0 && errno == Some(Errno::BADF) {
+                    raised.clear(); // A protocol factory has closed the server.
+                    return Ok(());
+                }
                 if errno.is_some_and(|errno| OUT_OF_RESOURCES.contains(&errno)) {
                     let exception = raised.take();
                     let later = event_loop.as_obj().getattr(&names()._accept_later)?;

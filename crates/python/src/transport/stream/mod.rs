@@ -37,7 +37,7 @@ use super::extra::Extra;
 use super::face;
 use super::file::File;
 use super::flow;
-use super::intake::{self, Intake, MAX_READ, Reader, Reading};
+use super::intake::{self, Intake, Reader, Reading};
 use super::server;
 use super::socket::{End, address_of, describe_socket, set_nodelay, stream_source};
 use super::tls::NativeSSLProtocol;
@@ -154,9 +154,12 @@ impl StreamTransport {
         })?;
         transport.endpoint.use_context(context);
         transport.endpoint.file.hold()?;
-        transport.use_protocol(protocol)?;
-        if let Some(server) = server.and_then(Obj::non_none) {
-            server::attach(server, transport.as_obj())?;
+        Self::use_protocol(&transport, protocol)?;
+        if let Some(server) = server.and_then(Obj::non_none)
+            && let Err(raised) = server::attach(server, transport.as_obj())
+        {
+            transport.endpoint.server.set(None); // It has nothing to be detached from.
+            return Err(raised);
         }
         let fd = transport.endpoint.fd().map_err(Raised::os_error)?;
         set_nodelay(&transport.endpoint.file, fd)?;
@@ -191,17 +194,6 @@ impl Py<StreamTransport> {
         if readiness == ROOM {
             self.leave_room();
         }
-        Ok(())
-    }
-
-    fn use_protocol(&self, protocol: &Obj) -> PyResult<()> {
-        let buffered = protocol.is_instance(&Asyncio::get().buffered_protocol)?;
-        let native = Py::<NativeStreamReaderProtocol>::from_instance(protocol).is_some();
-        let tls = Py::<NativeSSLProtocol>::from_instance(protocol).is_some();
-        self.tls_protocol.set(tls && buffered);
-        self.buffered_protocol.set(buffered);
-        self.stream_protocol.set(native && !buffered);
-        self.endpoint.set_protocol(protocol);
         Ok(())
     }
 
@@ -243,6 +235,17 @@ impl Transport for StreamTransport {
 
     fn to_any(this: &Py<Self>) -> AnyTransport {
         AnyTransport::Stream(this.clone())
+    }
+
+    fn use_protocol(this: &Py<Self>, protocol: &Obj) -> PyResult<()> {
+        let buffered = protocol.is_instance(&Asyncio::get().buffered_protocol)?;
+        let native = Py::<NativeStreamReaderProtocol>::from_instance(protocol).is_some();
+        let tls = Py::<NativeSSLProtocol>::from_instance(protocol).is_some();
+        this.tls_protocol.set(tls && buffered);
+        this.buffered_protocol.set(buffered);
+        this.stream_protocol.set(native && !buffered);
+        this.endpoint.set_protocol(protocol);
+        Ok(())
     }
 
     fn buffered(&self) -> usize {
@@ -307,12 +310,6 @@ impl NativeType for StreamTransport {
                 c"Close after what waits has been sent; reading stops at once.",
                 |this: &Py<Self>| this.close(),
             )
-            .named(
-                c"set_protocol",
-                c"set_protocol($self, protocol)\n--\n\nChange the protocol.",
-                || ("set_protocol", &names().protocol),
-                |this: &Py<Self>, protocol: &Obj| this.use_protocol(protocol),
-            )
             .noargs(c"_lend_fd", c"Leave the descriptor to sendfile.", |this: &Py<Self>| {
                 this.lend();
                 Ok(())
@@ -339,6 +336,10 @@ impl NativeType for StreamTransport {
             .get(c"_sendfile_compatible", |_: &Py<Self>| {
                 Ok(Asyncio::get().sendfile_try_native.clone())
             })
-            .get(c"max_size", |_: &Py<Self>| Ok(MAX_READ))
+            .get_set(
+                c"max_size",
+                |this: &Py<Self>| Ok(this.intake.most.get()),
+                |this: &Py<Self>, most: &Obj| this.intake.most.set_to(most),
+            )
     }
 }

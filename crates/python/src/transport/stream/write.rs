@@ -35,6 +35,15 @@ const WRITE_FAILED: &str = "Fatal write error on socket transport";
 /// What `write()` takes, in the words of its refusal.
 const KINDS: &str = if cfg!(Py_3_14) { "bytes, bytearray, or memoryview" } else { "bytes-like" };
 
+/// From 3.14 on what is false, `None` as well, is passed over.
+fn kept(data: Obj) -> Option<PyResult<Obj>> {
+    match data.is_true() {
+        Ok(true) => Some(Ok(data)),
+        Ok(false) => None,
+        Err(raised) => Some(Err(raised)),
+    }
+}
+
 impl Py<StreamTransport> {
     /// `write(data)`.
     #[inline]
@@ -163,12 +172,19 @@ impl Py<StreamTransport> {
     }
 
     fn writelines(&self, lines: &Obj) -> PyResult<()> {
-        let pieces = pieces(lines)?;
-        // Up to 3.11 it was `write()` of all of it.
-        let function = if cfg!(Py_3_12) { "writelines" } else { "write" };
-        if !self.may_write(function, pieces.is_empty())? {
+        if cfg!(not(Py_3_12)) {
+            // It is `write()` of all of it there, also where a program has put its own.
+            let all = Obj::bytes(&[])?.attr(c"join")?.call1(lines)?;
+            return self.as_obj().call_method1(&names().write, &all).map(drop);
+        }
+        if !self.may_write("writelines", !lines.is_true()?)? {
             return Ok(());
         }
+        let mut given = lines.collect()?;
+        if cfg!(Py_3_14) {
+            given = given.into_iter().filter_map(kept).collect::<PyResult<_>>()?;
+        }
+        let pieces = pieces(given)?;
         let waiting = self.buffered();
         for (data, content) in &pieces {
             self.buffer.borrow_mut().push(data, content.as_slice(), 0);
