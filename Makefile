@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint stubs format conformance bench bench-quick bench-pythons docs wheel clean
+.PHONY: help setup run test lint stubs format conformance suites bench bench-quick bench-pythons docs wheel clean
 
 VENV ?= .venv
 export VENV
@@ -63,6 +63,10 @@ format: ## let rustfmt and ruff put the code in order
 conformance: ## run CPython's own asyncio tests on Batuta; ARGS="--files test_tasks" for a part
 	@tools/setup.sh
 	@$(VENV)/bin/python -m tests.conformance $(or $(strip $(ARGS)),--all)
+
+suites: ## other projects' tests on asyncio and on Batuta; ONLY="anyio janus" for a few
+	@tools/setup.sh test
+	@$(VENV)/bin/python -m tests.suites $(ONLY) $(ARGS)
 
 bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
 	@tools/setup.sh bench

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -126,14 +126,12 @@ def measure(
     entrants: dict[str, tuple[Contestant, Path]],
     settings: Settings,
     pace: Pace | None,
-) -> list[RowResult]:
+) -> Iterator[RowResult]:
     """One row after the other, on all loops that can run."""
-    results = []
     with Peers(settings.client_core) as peers:
         for number, row in enumerate(rows, 1):
             say(f"[{number}/{len(rows)}] {row.name}: {row.about}")
-            results.append(run_row(row, entrants, settings, say, peers=peers, pace=pace))
-    return results
+            yield run_row(row, entrants, settings, say, peers=peers, pace=pace)
 
 
 def packages_of(rows: Sequence[Row]) -> list[str]:
@@ -185,9 +183,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for name, reason in absent.items():
         say(f"{name} is left out: {reason}")
     pace = pace_of(settings)
-    results = measure(rows, entrants, settings, pace)
-    if pace:
-        facts["slow_share"] = pace.slow_share
+    results: list[RowResult] = []
     report = Report(
         machine=facts,
         conditions={"summary": describe(settings), **asdict(settings)},
@@ -196,14 +192,20 @@ def main(words: Sequence[str] | None = None) -> int:
         environments=environments,
         results=results,
     )
+    try:
+        for result in measure(rows, entrants, settings, pace):
+            results.append(result)
+    finally:
+        # Also of a run that ends early: its rows may be put together with those of another.
+        facts["slow_share"] = pace.slow_share if pace else None
+        if options.json and results:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     markdown = report.to_markdown()
     print(markdown)
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
         options.markdown.write_text(markdown)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     if options.page:
         say(f"{page.write(report, options.page)} is written")
     own = {BASELINE, *SUBJECTS}

@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -65,13 +66,22 @@ def python_for(
     return python, _frozen(python)
 
 
+_MAKING = threading.Lock()
+"""Loops are started together, and the first of them makes the environment that several share."""
+
+
 def small(home: Path = HOME) -> Path:
     """The interpreter of an environment with no package but Batuta, from where the project's own
     environment has it.
 
     For what an environment itself costs: the project's own has files that every start reads, the
-    rivals' have not.
+    rivals' have not. Errors: `NotInstallable`.
     """
+    with _MAKING:
+        return _small(home)
+
+
+def _small(home: Path) -> Path:
     place = home / f"venv-{sys.implementation.cache_tag}-small"
     python = place / "bin" / "python"
     found = importlib.util.find_spec("batuta")

@@ -107,7 +107,10 @@ class FootprintDriver(_NewProcesses):
         self, row: FootprintRow, contestant: Contestant, python: Path, settings: Settings
     ) -> None:
         # Not in the project's own environment: how much is in that would count.
-        self._python = python if contestant.requirement else environments.small()
+        try:
+            self._python = python if contestant.requirement else environments.small()
+        except environments.NotInstallable as problem:
+            raise WorkerFailed(str(problem)) from None
         self._settings = settings
         self._contestant = contestant
         self.identity = self._run()["identity"]
