@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benches import aims, arguments, charts
+from benches import aims, arguments, charts, losses
 from benches.child import ROOT
 from benches.figures import FIGURES
 from benches.report import Report, heading
@@ -89,6 +89,7 @@ def write(report: Report, folder: Path) -> Path:
         parts.append(picture(pictures[""], "all groups"))
     if reached := aims.table(figures):
         parts.append(f"## Aims\n\n{reached}")
+    parts.append(f"## Behind the best rival by more than the noise\n\n{losses.table(figures)}")
     for group in dict.fromkeys(result.row.group for result in report.results):
         title, *sections = report.group(group)
         parts.append(title)
@@ -104,8 +105,8 @@ def write(report: Report, folder: Path) -> Path:
 
 def introduction() -> str:
     return (
-        "Written by `make bench`; [Benchmarks](../benchmarks.md) says what each row and each "
-        "column means, and how to repeat it."
+        "Written by the benchmark suite; [Benchmarks](../benchmarks.md) says what each row and "
+        "each column means, and how to repeat it."
     )
 
 

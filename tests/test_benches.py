@@ -31,8 +31,8 @@ from benches.contestants import CONTESTANTS, LIMIT, Contestant
 from benches.echo_driver import EchoDriver
 from benches.figures import FIGURES
 from benches.idle_driver import IdleDriver
-from benches.rows import ROWS, IdleRow, Tier, echo, scheduling, select
-from benches.runner import run_row
+from benches.rows import ROWS, IdleRow, Row, Tier, echo, scheduling, select
+from benches.runner import RowResult, run_row
 from benches.settings import settings_for
 
 CPU = FIGURES["scheduling"][0]
@@ -391,6 +391,22 @@ def test_the_command_writes_the_table_and_everything_measured(
     for row in written["rows"]:
         assert 2 <= len(row["rounds"]) <= 4
         assert row["summary"]["stock"]["cpu_ns"]["value"] > 0
+
+
+def test_a_run_that_ends_early_keeps_what_it_has_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(row: Row, *arguments: Any, **words: Any) -> RowResult:
+        if row.name == "sleep0":
+            raise KeyboardInterrupt
+        return run_row(row, *arguments, **words)
+
+    monkeypatch.setattr(cli, "settings_for", lambda *arguments: TINY)
+    monkeypatch.setattr(cli, "run_row", interrupted)
+    out = tmp_path / "made" / "out.json"
+    with pytest.raises(KeyboardInterrupt):
+        cli.main(["--only", "call_soon,sleep0", "--loops", "stock", "--json", str(out)])
+    assert [row["name"] for row in json.loads(out.read_text())["rows"]] == ["call_soon"]
 
 
 ON_ONE_CORE = (

@@ -100,6 +100,7 @@ def test_the_page_has_charts_for_light_and_dark(tmp_path: Path) -> None:
     )
     text = written.read_text()
     assert "## Aims\n\n| aim | rows that get there: batuta |" in text
+    assert "## Behind the best rival by more than the noise\n\n| figure | batuta |" in text
     for theme in ("light", "dark"):
         for name in ("3.13-overview", "3.13-echo"):
             chart = (tmp_path / f"{name}-{theme}.svg").read_text()
