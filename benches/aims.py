@@ -192,7 +192,11 @@ def table(figures: dict[str, Any]) -> str:
             lines.append([aim.about, *(one or "-" for one in cells)])
     if not lines:
         return ""
-    head = ["aim", *(f"rows that get there: {subject}" for subject in subjects)]
+    return markdown(["aim", *(f"rows that get there: {subject}" for subject in subjects)], lines)
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table."""
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
 
 

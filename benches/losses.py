@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benches import arguments
-from benches.aims import RIVALS, summary_of
+from benches.aims import RIVALS, markdown, summary_of
 from benches.contestants import SUBJECTS
 from benches.figures import FIGURES, Figure
 from benches.rows import ROWS
@@ -57,8 +57,7 @@ def table(figures: dict[str, Any]) -> str:
             cells = [", ".join(losses(rows, figure, subject)) for subject in subjects]
             if any(cells):
                 lines.append([figure.title, *(cell or "-" for cell in cells)])
-    head = ["figure", *subjects]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
+    return markdown(["figure", *subjects], lines)
 
 
 def main(words: Sequence[str] | None = None) -> int:

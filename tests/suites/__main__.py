@@ -8,6 +8,7 @@ a suite could not be run.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from . import projects, runs, verdicts
@@ -67,6 +68,8 @@ def main(words: list[str] | None = None) -> int:
     options = parse.parse_args(words)
     if unknown := [name for name in options.project if name not in known]:
         parse.error(f"no project is called {', '.join(unknown)}; there are: {', '.join(known)}")
+    # An end that lets the run under way be ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code = 0
     ways = [way for way in WAYS if way != "stock"]
     table = [f"| project | tests | pass on stock | of these {' | of these '.join(ways)} |"]
