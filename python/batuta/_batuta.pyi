@@ -11,7 +11,7 @@ from asyncio import wait as wait
 from asyncio import wait_for as wait_for
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Self, TypeVar, final
+from typing import Any, TypeVar, final
 
 from typing_extensions import disjoint_base
 
