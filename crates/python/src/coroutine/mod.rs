@@ -28,9 +28,9 @@
 //! Thread: any one that holds the interpreter's lock.
 //!
 //! Files: this one is the state machine; `object` shows it to Python; `ready` is what the loop
-//! calls for those that wait for a descriptor; `origin` is where coroutines say they were made. `ffi/function/` has the functions and
-//! methods that return them: callables that look like the `async def` functions
-//! whose place they take.
+//! calls for those that wait for a descriptor; `origin` is where coroutines say they were made.
+//! `ffi/function/` has the functions and methods that return them: callables that look like the
+//! `async def` functions whose place they take.
 
 mod base;
 mod object;

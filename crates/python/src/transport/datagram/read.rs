@@ -3,8 +3,9 @@
 //! asyncio hands over one datagram a turn, so that whatever the protocol schedules, such as a task
 //! that waits for it, runs before the next one. One look at the socket receives several only while
 //! that makes no difference: as long as nothing else is queued, and not without end. What is left
-//! waits for the next turn behind the other entries of the queue. A datagram goes through the loop's one hot buffer and becomes a `bytes` of its
-//! exact size. The socket is empty when it says so, not before.
+//! waits for the next turn behind the other entries of the queue. A datagram goes through the loop's
+//! one hot buffer and becomes a `bytes` of its exact size. The socket is empty when it says so, not
+//! before.
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, recvfrom};
