@@ -223,6 +223,8 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
                 this is not the main thread.
         """
         _UnixLoop.add_signal_handler(self, sig, callback, *args)
+        if self._csock is not None:
+            self._csock.is_in_place()
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Remove a handler; return whether there was one.

@@ -56,6 +56,10 @@ class WakeupEnd:
                 signal.set_wakeup_fd(_NOBODY)
         return False
 
+    def is_in_place(self) -> None:
+        """Told when a handler of the loop's has put the pipe in place, whoever's was there."""
+        self._others = _NOBODY
+
     def pass_on(self, signum: int) -> None:
         """Write a signal's number to the other one's descriptor, right after it was put back."""
         if self._others != _NOBODY:

@@ -334,3 +334,36 @@ def test_the_wakeup_descriptor_of_somebody_else_stays(run: Run) -> None:
         finally:
             signal.signal(signal.SIGUSR1, handler)
             assert signal.set_wakeup_fd(-1) == end.fileno()
+
+
+def test_a_loop_closed_while_the_interpreter_ends_takes_its_descriptor_back(
+    child: Child, is_stock: bool
+) -> None:
+    if is_stock:
+        pytest.skip("stock leaves the number of its closed socket there")
+    out = child.check(
+        """
+        import os, signal, socket, sys, warnings
+
+        warnings.simplefilter("ignore", ResourceWarning)  # The handlers are left, at that time.
+
+        class Late:
+            def __init__(self, loop):
+                self.loop = loop
+
+            def __del__(self, ends=sys.is_finalizing, write=os.write, take=signal.set_wakeup_fd):
+                self.loop.close()
+                write(1, f"{ends()} {take(-1)}".encode())
+
+        theirs, end = socket.socketpair()
+        end.setblocking(False)
+        signal.set_wakeup_fd(end.fileno())
+        late = Late(new_event_loop())
+
+        async def main():
+            late.loop.add_signal_handler(signal.SIGUSR1, print)
+
+        late.loop.run_until_complete(main())
+        """
+    )
+    assert out == "True -1"

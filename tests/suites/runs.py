@@ -39,9 +39,6 @@ class Outcomes:
     over: bool = True
     """Whether the run came to its end."""
 
-    def count(self, outcome: str) -> int:
-        return sum(found == outcome for found in self.tests.values())
-
 
 def run(
     way: str,
@@ -71,20 +68,10 @@ def run(
     logs.mkdir(parents=True, exist_ok=True)
     record = logs / f"{way}.jsonl"
     record.unlink(missing_ok=True)
-    command = [
-        *(
-            str(interpreter),
-            *prefix,
-            "-m",
-            "pytest",
-            "-p",
-            "batuta_witness",
-            "-p",
-            "no:cacheprovider",
-        ),
-        # The projects' own options ask for coverage, colours, random order.
-        *("-o", "addopts=", "-o", f"timeout={SECONDS_OF_A_TEST}", "-q", *arguments),
-    ]
+    pytest = ["-m", "pytest", "-p", "batuta_witness", "-p", "no:cacheprovider"]
+    # The projects' own options ask for coverage, colours, random order.
+    options = ["-o", "addopts=", "-o", f"timeout={SECONDS_OF_A_TEST}", "-q"]
+    command = [str(interpreter), *prefix, *pytest, *options, *arguments]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
         "PYTHONPATH": str(PLUGIN),
