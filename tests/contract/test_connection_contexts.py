@@ -131,3 +131,31 @@ def test_stream_handlers_inherit_the_context_of_start_server(run: Run) -> None:
         return result
 
     assert run(main) == "at start_server"
+
+
+def test_what_a_factory_sets_stays_with_its_connection(run: Run) -> None:
+    """Each connection of a server begins with the server's context."""
+    protocols: list[Noting] = []
+
+    def factory() -> Noting:
+        protocol = Noting()
+        protocols.append(protocol)
+        name.set(f"connection {len(protocols)}")
+        return protocol
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        name.set("at create_server")
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        for number in (1, 2, 3):
+            with socket.create_connection(server.sockets[0].getsockname()) as peer:
+                peer.sendall(b"x")
+                await until(lambda number=number: len(protocols) == number and protocols[-1].data)
+            await until(lambda: protocols[-1].lost)
+        server.close()
+
+    run(main)
+    for number, protocol in enumerate(protocols, 1):
+        assert protocol.seen["factory"] == "at create_server"
+        assert protocol.seen["connection_made"] == f"connection {number}"
+        assert protocol.seen["data_received"] == f"connection {number}"

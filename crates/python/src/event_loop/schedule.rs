@@ -225,8 +225,13 @@ impl NativeLoop {
         if delay.is_none() {
             return Err(Raised::type_error("delay must not be None"));
         }
+        let now = Instant::now().as_secs_f64();
+        let when = match delay.plain_number() {
+            Some(delay) => now + delay,
+            // What cannot be added to a float is refused, such as a Decimal.
+            None => Obj::float(now)?.plus(delay)?.to_f64()?,
+        };
         this.check_closed()?;
-        let when = Instant::now().as_secs_f64() + delay.to_f64()?;
         Self::timer(this, when, None, "call_later", (callback, rest, context))
     }
 

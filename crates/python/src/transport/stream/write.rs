@@ -157,6 +157,7 @@ impl Py<StreamTransport> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
+        self.rest();
         self.buffer_shrank()?;
         if self.buffered() > 0 {
             return Ok(());
