@@ -2,8 +2,8 @@
 
 Role: tracers wrap `create_task` there, and frameworks `run_in_executor`, to carry context variables
 into threads. Batuta's loop has native methods of these names, which come before those of the base.
-Once one is replaced there, the loop's class gets an attribute that leads to what stands in the base,
-and to the native method again when that is gone.
+Once one is replaced there, the loop's class gets an attribute that leads to what stands in the base
+class, and to the native method again when that is gone.
 
 `adopt` is called when a loop is made and when it begins to run, and by native code when the loop's
 class has changed. A function is asyncio's own as long as its code is: some tools put other code

@@ -232,8 +232,9 @@ impl Core {
         self.args.set(None);
         self.arity.set(Arity::None);
         self.let_go();
-        let rest = [&self.context, &self.event_loop, &self.source_traceback, &self.repr];
-        rest.iter().for_each(|slot| slot.set(None));
+        for slot in [&self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+            slot.set(None);
+        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Py<StreamTransport> {
             return self.feed_tls(tls);
         }
         let received = if self.buffered_protocol.get() {
-            match self.get_buffer(&protocol) {
+            match get_buffer(&protocol) {
                 Ok(buffer) => self.receive_into(&buffer),
                 Err(raised) => return self.fatal_error(raised, GET_BUFFER_FAILED),
             }
@@ -118,15 +118,6 @@ impl Py<StreamTransport> {
         Ok(self.intake.receive(&event_loop, fd)?.map(Input::Bytes))
     }
 
-    /// Asks a `BufferedProtocol` for its buffer.
-    fn get_buffer(&self, protocol: &Obj) -> PyResult<Obj> {
-        let buffer = protocol.call_method1(&names().get_buffer, &Obj::int(-1)?)?;
-        if buffer.len()? == 0 {
-            return Err(Raised::runtime_error("get_buffer() returned an empty buffer"));
-        }
-        Ok(buffer)
-    }
-
     /// Receives into the buffer that a `BufferedProtocol` has supplied.
     fn receive_into(&self, buffer: &Obj) -> PyResult<Result<Input, NoData>> {
         let mut view = Buffer::writable(buffer).map_err(|raised| {
@@ -173,4 +164,13 @@ impl Py<StreamTransport> {
             }
         }
     }
+}
+
+/// Asks a `BufferedProtocol` for its buffer.
+fn get_buffer(protocol: &Obj) -> PyResult<Obj> {
+    let buffer = protocol.call_method1(&names().get_buffer, &Obj::int(-1)?)?;
+    if buffer.len()? == 0 {
+        return Err(Raised::runtime_error("get_buffer() returned an empty buffer"));
+    }
+    Ok(buffer)
 }
