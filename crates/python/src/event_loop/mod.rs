@@ -312,25 +312,28 @@ impl NativeType for NativeLoop {
         let methods = Methods::new()
             .noargs(
                 c"time",
-                c"Return the loop's time, time.monotonic(), as a float of seconds.",
+                c"time($self)\n--\n\nReturn the loop's time, time.monotonic(), as a float of seconds.",
                 |_: &Py<Self>| clock::time(),
             )
             .noargs(
                 c"is_running",
-                c"Return True if the event loop is running.",
+                c"is_running($self)\n--\n\nReturn True if the event loop is running.",
                 |this: &Py<Self>| Ok(this.thread_id.is_some()),
             )
             .noargs(
                 c"is_closed",
-                c"Return True if the event loop was closed.",
+                c"is_closed($self)\n--\n\nReturn True if the event loop was closed.",
                 |this: &Py<Self>| Ok(this.is_closed()),
             )
-            .noargs(c"get_debug", c"Return True in debug mode.", |this: &Py<Self>| {
-                Ok(this.debug.get())
-            })
+            .noargs(
+                c"get_debug",
+                c"get_debug($self)\n--\n\nReturn True in debug mode.",
+                |this: &Py<Self>| Ok(this.debug.get()),
+            )
             .noargs(
                 c"stop",
-                c"Stop running after the present turn: callbacks already scheduled still run.",
+                c"stop($self)\n--\n\nStop running after the present turn: callbacks already scheduled \
+                  still run.",
                 |this: &Py<Self>| {
                     this.stopping.set(true);
                     Ok(())

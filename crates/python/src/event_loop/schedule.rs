@@ -1,6 +1,8 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, and making
 //! futures and tasks.
 
+use std::ffi::CStr;
+
 use batuta_engine::clock::Instant;
 use batuta_engine::timers::TimerKey;
 
@@ -278,6 +280,15 @@ impl NativeLoop {
     }
 }
 
+/// With the parameters that asyncio's has.
+const CREATE_TASK: &CStr = if cfg!(Py_3_14) {
+    c"create_task($self, coro, **kwargs)\n--\n\n\
+      Schedule a coroutine and return its task. See loop.create_task() in asyncio."
+} else {
+    c"create_task($self, coro, *, name=None, context=None)\n--\n\n\
+      Schedule a coroutine and return its task. See loop.create_task() in asyncio."
+};
+
 pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
     methods
         .args(
@@ -307,14 +318,10 @@ pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
         )
         .noargs(
             c"create_future",
-            c"Return an asyncio.Future attached to this loop.",
+            c"create_future($self)\n--\n\nReturn an asyncio.Future attached to this loop.",
             NativeLoop::create_future,
         )
-        .args(
-            c"create_task",
-            c"Schedule a coroutine and return its task. See loop.create_task() in asyncio.",
-            NativeLoop::create_task,
-        )
+        .args(c"create_task", CREATE_TASK, NativeLoop::create_task)
         .noargs(c"_write_to_self", c"Wake the loop.", |this: &Py<NativeLoop>| {
             this.wake();
             Ok(())
