@@ -68,7 +68,7 @@ suites: ## other projects' tests on asyncio and on Batuta; ONLY="anyio janus" fo
 	@tools/setup.sh test
 	@$(VENV)/bin/python -m tests.suites $(ONLY) $(ARGS)
 
-bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows
+bench: ## measure against other event loops, side by side, into docs/benchmarks; ONLY=tls,timers for a few rows, on the screen
 	@tools/setup.sh bench
 	@$(VENV)/bin/python -m benches --json build/bench/last.json $(if $(ONLY),--only '$(ONLY)') $(BENCH_PAGE) $(ARGS)
 
@@ -76,7 +76,7 @@ bench-quick: ## a few rows with little work in about three minutes: a first look
 	@tools/setup.sh bench
 	@$(VENV)/bin/python -m benches --json build/bench/last.json --quick $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
-bench-pythons: ## the same on several Pythons, one table each; PYTHONS="3.13 3.14"
+bench-pythons: ## the whole suite on several Pythons, one table each; PYTHONS="3.13 3.14"
 	@tools/bench-pythons.sh $(PYTHONS) -- $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 docs: ## check the links and the Python examples of the documentation

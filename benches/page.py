@@ -136,8 +136,12 @@ def summary(report: Report, version: str, pictures: dict[str, str]) -> str:
     for group in dict.fromkeys(result.row.group for result in report.results):
         results = [result for result in report.results if result.row.group == group]
         figure = FIGURES[results[0].row.kind][0]
-        parts.append(f"**{heading(group)}**: {figure.title}")
-        parts.append(report.table(figure, results))
+        title = f"<b>{heading(group)}</b>: {figure.title}"
+        parts += [
+            f"<details><summary>{title}</summary>",
+            report.table(figure, results),
+            "</details>",
+        ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -22,8 +22,6 @@ _MODULES: Final = (
     "base_events",
     "unix_events",
 )
-# Where asyncio has what a native loop has itself.
-_ELSEWHERE: Final = {"EventLoop": "BaseSelectorEventLoop"}
 
 
 class StandInFrame:
@@ -76,10 +74,9 @@ class StandInFrame:
 
 def _function(qualname: str) -> FunctionType | None:
     """The function of asyncio that a native coroutine is named for, or the native one."""
-    first, *rest = qualname.split(".")
     for module in _MODULES:
         found: Any = importlib.import_module(f"asyncio.{module}")
-        for name in (_ELSEWHERE.get(first, first), *rest):
+        for name in qualname.split("."):
             found = getattr(found, name, None)
         if hasattr(found, "__code__"):
             return found  # type: ignore[no-any-return]

@@ -19,19 +19,31 @@ _BoundedSemaphore = asyncio.BoundedSemaphore
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "Semaphore"]
 
 
-class Event(_batuta.NativeEvent, Copied, asyncio.Event):
+class _Shown:
+    """`repr()` shows our classes by asyncio's names, as it shows asyncio's own."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        if type(self).__module__ == __name__:
+            return text.replace(f"<{__name__}.", "<asyncio.locks.", 1)
+        return text
+
+
+class Event(_batuta.NativeEvent, Copied, _Shown, asyncio.Event):
     """A flag that coroutines wait for. See `asyncio.Event`."""
 
     _batuta_state = ("_waiters", "_value")
 
 
-class Lock(_batuta.NativeLock, Copied, asyncio.Lock):
+class Lock(_batuta.NativeLock, Copied, _Shown, asyncio.Lock):
     """A lock for coroutines. See `asyncio.Lock`."""
 
     _batuta_state = ("_waiters", "_locked")
 
 
-class Semaphore(_batuta.NativeSemaphore, Copied, asyncio.Semaphore):
+class Semaphore(_batuta.NativeSemaphore, Copied, _Shown, asyncio.Semaphore):
     """A number of coroutines at a time. See `asyncio.Semaphore`."""
 
     _batuta_state = ("_bound_value", "_waiters", "_value")
@@ -45,7 +57,7 @@ class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore):
         self._bound_value = value
 
 
-class Condition(_batuta.NativeCondition, Copied, asyncio.Condition):
+class Condition(_batuta.NativeCondition, Copied, _Shown, asyncio.Condition):
     """A condition to wait for while a lock is held. See `asyncio.Condition`."""
 
     _batuta_state = ("_waiters",)
@@ -78,7 +90,7 @@ class Condition(_batuta.NativeCondition, Copied, asyncio.Condition):
                 setattr(self, name, getattr(self._lock, name))
 
 
-class Barrier(asyncio.Barrier):
+class Barrier(_Shown, asyncio.Barrier):
     """A point where coroutines wait for each other. See `asyncio.Barrier`."""
 
     def __init__(self, parties: int) -> None:

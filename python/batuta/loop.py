@@ -26,7 +26,7 @@ from asyncio.log import logger
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVarTuple, Unpack
 
-from batuta import _batuta, processes, tls
+from batuta import _batuta, base_patches, processes, tls
 from batuta.ready_view import ReadyView
 from batuta.selector_view import SelectorView
 from batuta.signals import WakeupEnd
@@ -86,6 +86,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         def _handle_signal(self, sig: int) -> None: ...
 
     def __init__(self) -> None:
+        self._adopt_patches()
         asyncio.BaseEventLoop.__init__(self)
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -105,6 +106,7 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
         """
         self._check_closed()
         self._check_running()
+        self._adopt_patches()
         self._set_coroutine_origin_tracking(self._debug)
         former_hooks = sys.get_asyncgen_hooks()
         try:
@@ -126,6 +128,11 @@ class EventLoop(_batuta.NativeLoop, asyncio.BaseEventLoop):
             events._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*former_hooks)
+
+    @staticmethod
+    def _adopt_patches() -> None:
+        """Show what a program has replaced in asyncio's base class."""
+        base_patches.adopt(EventLoop)
 
     @property
     def _ready(self) -> ReadyView:

@@ -195,6 +195,22 @@ def test_a_buffer_that_is_none_is_a_fatal_error(run: Run, kind: str, wrong: obje
 
 
 @both_kinds
+@pytest.mark.parametrize("wrong", [b"read only", memoryview(bytearray(9))[::3], "text", [0]])
+def test_a_buffer_that_cannot_be_filled_is_a_fatal_error(
+    run: Run, kind: str, wrong: object
+) -> None:
+    class Wrong(Buffered):
+        def get_buffer(self, sizehint: int) -> Any:
+            return wrong
+
+    reason, report = fatal(run, kind, Wrong)
+    name = type(wrong).__name__
+    assert isinstance(reason, TypeError)
+    assert str(reason) == f"recv_into() argument 1 must be read-write bytes-like object, not {name}"
+    assert report["message"] == "Fatal read error on socket transport"
+
+
+@both_kinds
 def test_an_exception_in_buffer_updated_is_a_fatal_error(run: Run, kind: str) -> None:
     class Broken(Buffered):
         def buffer_updated(self, nbytes: int) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
+import os
 import socket
 from typing import Any
+
+import pytest
 
 from contract.support import Recorder, raw_pair, until
 from loops import Run
@@ -131,3 +135,88 @@ def test_stream_handlers_inherit_the_context_of_start_server(run: Run) -> None:
         return result
 
     assert run(main) == "at start_server"
+
+
+def test_what_a_factory_sets_stays_with_its_connection(run: Run) -> None:
+    """Each connection of a server begins with the server's context."""
+    protocols: list[Noting] = []
+
+    def factory() -> Noting:
+        protocol = Noting()
+        protocols.append(protocol)
+        name.set(f"connection {len(protocols)}")
+        return protocol
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        name.set("at create_server")
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        for number in (1, 2, 3):
+            with socket.create_connection(server.sockets[0].getsockname()) as peer:
+                peer.sendall(b"x")
+                await until(lambda number=number: len(protocols) == number and protocols[-1].data)
+            await until(lambda: protocols[-1].lost)
+        server.close()
+
+    run(main)
+    for number, protocol in enumerate(protocols, 1):
+        assert protocol.seen["factory"] == "at create_server"
+        assert protocol.seen["connection_made"] == f"connection {number}"
+        assert protocol.seen["data_received"] == f"connection {number}"
+
+
+class Writing(Noting):
+    """Notes what the variable holds when there is room again."""
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.seen["resume_writing"] = name.get()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix", "pipe"])
+def test_what_comes_of_room_runs_in_the_context_of_the_write(run: Run, kind: str) -> None:
+    """Of the one that had to wait first; `connection_lost()` after a flush as well."""
+    sent = b"x" * 4_000_000
+
+    async def main() -> dict[str, str]:
+        loop: Any = asyncio.get_running_loop()
+        name.set("connecting")
+        if kind == "pipe":
+            reader, writer = os.pipe()
+            os.set_blocking(reader, False)
+            near: Any = os.fdopen(writer, "wb", buffering=0)
+            far: Any = os.fdopen(reader, "rb", buffering=0)
+            transport, protocol = await loop.connect_write_pipe(Writing, near)
+            take = far.read
+        else:
+            near, far = raw_pair(kind)
+            transport, protocol = await loop.create_connection(Writing, sock=near)
+            take = functools.partial(receive_some, far)
+        with far:
+            for request in ("request 1", "request 2"):
+                name.set(request)
+                transport.write(sent)
+                transport.write(b"y")
+                name.set("later")
+                transport.write(b"z")
+                if request == "request 2":
+                    transport.close()
+                taken = 0
+                while taken < len(sent) + 2:
+                    taken += len(take(1 << 20) or b"")
+                    await asyncio.sleep(0)
+                await until(lambda: not transport.get_write_buffer_size())
+                await until(lambda request=request: protocol.seen["resume_writing"] == request)
+            await until(lambda: protocol.lost)
+        return protocol.seen
+
+    seen = run(main)
+    assert seen["resume_writing"] == "request 2"
+    assert seen["connection_lost"] == "request 2"
+
+
+def receive_some(sock: socket.socket, count: int) -> bytes:
+    try:
+        return sock.recv(count)
+    except BlockingIOError:
+        return b""

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import pytest
@@ -134,7 +135,30 @@ def test_an_exception_of_the_protocol_reaches_the_handler(run: Run, event: str) 
     assert sorted(report) == ["exception", "handle", "message"]
     assert report["message"] == "Exception in callback _SelectorDatagramTransport._read_ready()"
     assert repr(report["exception"]) == f"LookupError('{event}')"
+    context = report["exception"].__context__
+    assert isinstance(context, ConnectionRefusedError if event == "error_received" else NoneType)
     assert isinstance(report["handle"], asyncio.Handle)
+
+
+def test_the_error_is_being_handled_when_error_received_is_told(run: Run) -> None:
+    handled: list[BaseException | None] = []
+
+    class Asking(Receiver):
+        def error_received(self, exc: Exception) -> None:
+            super().error_received(exc)
+            handled.append(sys.exc_info()[1])
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(Asking, local_addr=LOCAL)
+        transport.sendto(b"x" * 70_000, transport.get_extra_info("sockname"))
+        assert handled == protocol.errors
+        assert len(handled) == 1
+        assert sys.exc_info() == (None, None, None)
+        transport.abort()
+        await until(lambda: protocol.lost)
+
+    run(main)
 
 
 def test_empty_datagrams_arrive(run: Run) -> None:

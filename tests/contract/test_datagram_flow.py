@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -229,3 +230,37 @@ def test_max_size_cuts_datagrams_off(run: Run, most: int) -> None:
             assert [data for data, _ in protocol.got][-1] == b"11"[:most]
 
     run(main)
+
+
+def test_timers_and_other_files_come_between_datagrams(run: Run) -> None:
+    """Also where the protocol takes its time for each."""
+    seen: list[str] = []
+
+    class Slow(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            time.sleep(0.005)
+            seen.append("datagram")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        with socket.socket(type=socket.SOCK_DGRAM) as sender, near, far:
+            transport, _ = await loop.create_datagram_endpoint(Slow, local_addr=LOCAL)
+            address = transport.get_extra_info("sockname")
+            for _ in range(20):
+                sender.sendto(b"x", address)
+            far.send(b"x")
+            loop.call_later(0.012, seen.append, "timer")
+
+            def readable() -> None:
+                loop.remove_reader(near)
+                seen.append("file")
+
+            loop.add_reader(near, readable)
+            await until(lambda: seen.count("datagram") == 20)
+            transport.abort()
+            await asyncio.sleep(0)
+
+    run(main)
+    assert seen.index("file") <= 3
+    assert seen.index("timer") <= 6

@@ -200,3 +200,50 @@ print("ok")
         *options,
     )
     assert out == "ok\n"
+
+
+BLOCKING_AT_EXIT = """
+import time
+started = threading.Event()
+class Slow:  # Finalisation takes longer than the thread sleeps.
+    def __del__(self, sleep=time.sleep, print=print):
+        sleep(0.5)
+        print("end", flush=True)
+slow = Slow()
+"""
+
+
+@pytest.mark.parametrize("what", ["finalizer", "property"])
+def test_exit_with_a_daemon_thread_in_code_that_the_loop_runs_by_the_way(
+    child: Child, what: str
+) -> None:
+    """A finalizer of what the loop lets go of, an attribute that it looks at."""
+    done = child(f"""{HEAD}{BLOCKING_AT_EXIT}
+class Blocking:
+    def __call__(self):
+        pass
+    def __del__(self, sleep=time.sleep):
+        if what == "finalizer":
+            started.set()
+            sleep(0.2)
+    def __await__(self):
+        yield self
+    @property
+    def _asyncio_future_blocking(self):
+        started.set()
+        time.sleep(0.2)
+what = {what!r}
+async def wait():
+    await Blocking()
+def other():
+    loop = new_event_loop()
+    if what == "finalizer":
+        loop.call_soon(Blocking())
+    else:
+        kept.append(loop.create_task(wait()))
+    loop.run_forever()
+kept = []
+threading.Thread(target=other, daemon=True).start()
+started.wait()
+""")
+    assert (done.returncode, done.stdout) == (0, "end\n"), done.stderr

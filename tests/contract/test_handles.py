@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import re
 import weakref
 from typing import Any
@@ -192,3 +193,41 @@ def test_debug_mode_keeps_the_arguments_of_a_cancelled_handle(
         handle.cancel()
         assert re.search(r"cancelled.* callback\(1, \[2\]\) at .*test_handles", repr(handle))
         assert handle._args is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("args", [[7, 8], (7, 8), range(7, 9)])
+def test_arguments_that_a_program_has_put_there(loop: asyncio.AbstractEventLoop, args: Any) -> None:
+    seen: list[tuple[Any, ...]] = []
+    handle: Any = loop.call_soon(lambda *given: seen.append(given), 1)
+    handle._args = args
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert seen == [(7, 8)]
+
+
+def test_arguments_that_are_none_at_all(loop: asyncio.AbstractEventLoop) -> None:
+    reports: list[Any] = []
+    loop.set_exception_handler(lambda _, context: reports.append(context["exception"]))
+    handle: Any = loop.call_soon(callback, 1)
+    handle._args = 5
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert [type(exception) for exception in reports] == [TypeError]
+
+
+@pytest.mark.parametrize("name", ["_repr", "_source_traceback", "_args", "_callback"])
+def test_a_cycle_through_an_attribute_is_collected(
+    loop: asyncio.AbstractEventLoop, name: str
+) -> None:
+    class Witness:
+        pass
+
+    handle: Any = loop.call_soon(callback)
+    witness = Witness()
+    gone = weakref.ref(witness)
+    setattr(handle, name, (handle, witness))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    del handle, witness
+    gc.collect()
+    assert gone() is None

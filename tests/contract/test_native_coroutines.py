@@ -8,6 +8,7 @@ import copy
 import gc
 import inspect
 import sys
+import types
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine
@@ -392,5 +393,46 @@ def test_many_leave_the_memory_where_it_was(kit: Kit, run: Run) -> None:
         gc.collect()
         assert len(gc.get_objects()) - objects < 100
         assert sys.getallocatedblocks() - blocks < 500
+
+    run(main)
+
+
+FORGOTTEN: list[Callable[[Any], object]] = [list, tuple, iter, "".join, lambda it: [*it]]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("use", FORGOTTEN)
+@every_coroutine
+def test_a_forgotten_await_is_an_error(
+    kit: Kit,
+    name: str,
+    make: Callable[[Kit], Coroutine[Any, Any, Any]],
+    use: Callable[[Any], object],
+) -> None:
+    with pytest.raises(TypeError, match="iterable"):
+        use(make(kit))
+    coroutine: Any = make(kit)
+    with pytest.raises(AttributeError, match=r"^'coroutine' object has no attribute 'answer'"):
+        coroutine.answer  # noqa: B018
+    with pytest.raises(TypeError, match=r"^'coroutine' object is not subscriptable$"):
+        coroutine["answer"]
+
+
+def test_a_generator_based_coroutine_delegates_to_one(run: Run, kit: Kit) -> None:
+    @types.coroutine
+    def delegating(queue: Any) -> Any:
+        yield from queue.put("through it")
+        return (yield from queue.get())
+
+    def plain(queue: Any) -> Any:
+        return (yield from queue.get())
+
+    async def main() -> None:
+        queue = kit.Queue()
+        assert await delegating(queue) == "through it"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            with pytest.raises(TypeError):
+                next(plain(queue))
 
     run(main)

@@ -170,3 +170,20 @@ def test_native_methods_with_a_model_pass_for_functions() -> None:
     with pytest.raises(TypeError, match="too many positional"):
         double.set(1)
     assert isinstance(double.wait, mock.AsyncMock)
+
+
+LOOP_METHODS = [
+    name
+    for name, value in vars(asyncio.AbstractEventLoop).items()
+    if not name.startswith("_") and callable(value)
+]
+
+
+@pytest.mark.parametrize("name", LOOP_METHODS)
+def test_methods_of_the_loop_have_asyncios_parameters(
+    loop: asyncio.AbstractEventLoop, name: str
+) -> None:
+    if name == "create_task" and (3, 13, 3) <= sys.version_info < (3, 14):
+        return  # Within 3.13 it has become **kwargs.
+    stock = signature(getattr(asyncio.SelectorEventLoop, name))
+    assert signature(getattr(loop, name)) == re.sub(r"^\(self(, )?", "(", stock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import gc
@@ -332,3 +333,49 @@ def test_cycles_are_collected(kit: Kit, run: Run, name: str) -> None:
         assert [reference() for reference in references] == [None, None, None]
 
     run(main)
+
+
+@both_kits
+def test_they_go_by_asyncios_names(kit: Kit) -> None:
+    for name in LOCKS:
+        made = getattr(kit, name)(*([2] if name == "Barrier" else []))
+        assert repr(made).startswith(f"<asyncio.locks.{name} object at 0x")
+        Own = type("Own", (getattr(kit, name),), {"__module__": "program"})
+        own = Own(*([2] if name == "Barrier" else []))
+        assert repr(own).startswith("<program.Own object at 0x")
+
+
+@both_kits
+def test_one_of_another_loop_is_named_so(run: Run, kit: Kit) -> None:
+    event = kit.Event()
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(event.wait())
+        await asyncio.sleep(0)
+        event.set()
+        await waiting
+        event.clear()
+
+    async def other() -> None:
+        with pytest.raises(RuntimeError) as refused:
+            await event.wait()
+        assert str(refused.value).startswith("<asyncio.locks.Event object at 0x")
+
+    run(main)
+    run(other)
+
+
+@both_kits
+def test_abstract_subclasses_cannot_be_made(kit: Kit) -> None:
+    for name in ("Event", "Lock", "Queue", "Condition"):
+
+        class Abstract(getattr(kit, name), abc.ABC):  # type: ignore[misc]
+            @abc.abstractmethod
+            def route(self) -> None: ...
+
+        class Whole(Abstract):
+            def route(self) -> None: ...
+
+        with pytest.raises(TypeError, match="Can't instantiate abstract class Abstract"):
+            Abstract()
+        assert isinstance(Whole(), getattr(asyncio, name))

@@ -25,6 +25,8 @@ from loops import Report, Run
 
 pytestmark = both()
 
+NAMES_LATER = "_set_task_name" in asyncio.TaskGroup.create_task.__code__.co_names
+
 
 async def fails(error: BaseException, turns: int = 0) -> None:
     for _ in range(turns):
@@ -480,3 +482,16 @@ def test_what_is_done_at_the_end_may_be_changed_on_the_instance(run: Run, aio: A
         assert [task.result() for task in (first, second, third)] == [42] * 3
 
     run(main)
+
+
+def test_default_names_are_numbered_as_asyncios(run: Run, aio: Any) -> None:
+    """Up to 3.12 a task that gets a name has had a number before."""
+
+    async def main() -> list[int]:
+        async with aio.TaskGroup() as group:
+            made = [group.create_task(answer(), name=name) for name in (None, "reader", None, None)]
+        return [int(task.get_name().removeprefix("Task-")) for task in made if task is not made[1]]
+
+    first, second, third = run(main)
+    assert second - first == (2 if NAMES_LATER else 1)
+    assert third - second == 1

@@ -195,6 +195,23 @@ def test_a_bad_yield_is_an_error_of_the_coroutine(
     run(main)
 
 
+def test_ctrl_c_inside_of_a_repr_leaves_the_loop(loop: asyncio.AbstractEventLoop) -> None:
+    class Awaited:
+        def __await__(self) -> Any:
+            yield self
+
+        def __repr__(self) -> str:
+            raise KeyboardInterrupt
+
+    async def waits() -> None:
+        await Awaited()
+
+    task: Any = Task(waits(), loop=loop)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(task)
+    task._log_destroy_pending = False
+
+
 def test_a_future_of_another_loop_is_refused(run: Run) -> None:
     async def main() -> None:
         other = asyncio.new_event_loop()

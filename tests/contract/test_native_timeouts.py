@@ -360,3 +360,25 @@ def test_a_cancel_of_the_programs_own_runs_in_a_copy_of_the_tasks_context(
         assert variable.get() == "the task's"
 
     run(main)
+
+
+def test_a_subclass_of_task_is_cancelled_in_its_context(run: Run, aio: Any) -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="-")
+    seen: list[str] = []
+
+    class Traced(asyncio.Task):  # type: ignore[type-arg]
+        def cancel(self, msg: Any = None) -> bool:
+            seen.append(request.get())
+            return super().cancel(msg)
+
+    async def handler() -> None:
+        request.set("r-17")
+        with pytest.raises(TimeoutError):
+            async with aio.timeout(0.001):
+                await asyncio.sleep(30)
+
+    async def main() -> None:
+        await Traced(handler(), loop=asyncio.get_running_loop())
+
+    run(main)
+    assert seen == ["r-17"]

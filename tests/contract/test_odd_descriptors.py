@@ -7,6 +7,8 @@ blocking, a device that cannot be waited for, a handle that was marked as cancel
 from __future__ import annotations
 
 import asyncio
+import socket
+from typing import Any
 
 import pytest
 
@@ -148,5 +150,33 @@ def test_a_handle_marked_as_cancelled_by_hand_does_not_run(run: Run, timer: bool
         await until(lambda: "other" in ran)
         assert ran == ["other"]
         assert [handle.cancelled() for handle in handles] == [True, False]
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_SEQPACKET, socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_transport_made_for_a_socket_of_packets(run: Run, kind: int) -> None:
+    """By asyncio's private way, as libraries for Bluetooth take it."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        near, far = socket.socketpair(type=kind)
+        near.setblocking(False)
+        with far:
+            for packet in (b"1", b"22", b"333"):
+                far.send(packet)
+            transport, protocol = await loop._create_connection_transport(
+                near, Recorder, None, None
+            )
+            await until(lambda: protocol.data == b"122333")
+            if kind != socket.SOCK_STREAM:
+                assert protocol.chunks == [b"1", b"22", b"333"]
+            far.send(b"4444")
+            await until(lambda: protocol.data.endswith(b"4444"))
+            transport.write(b"back")
+            await until(lambda: not transport.get_write_buffer_size())
+            assert far.recv(10) == b"back"
+            transport.abort()
+            await until(lambda: protocol.lost)
 
     run(main)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
+import inspect
 import socket
 import ssl
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -307,3 +310,24 @@ def test_coroutines_of_the_loop_are_coroutines_and_nothing_else(run: Run) -> Non
                 coroutine.close()
 
     run(main)
+
+
+CALLS = ["recv", "recv_into", "recvfrom", "recvfrom_into", "sendall", "sendto", "accept", "connect"]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_they_are_coroutine_functions(loop: asyncio.AbstractEventLoop, name: str) -> None:
+    method = getattr(loop, f"sock_{name}")
+    stock = getattr(BaseSelectorEventLoop, f"sock_{name}")
+    assert inspect.iscoroutinefunction(method)
+    assert method.__qualname__ == f"BaseSelectorEventLoop.sock_{name}"
+    parameters = list(inspect.signature(stock).parameters.values())
+    assert list(inspect.signature(method).parameters.values()) == parameters[1:]
+    with pytest.raises(TypeError) as refused:
+        method()
+    with pytest.raises(TypeError) as expected:
+        stock(loop)
+    assert str(refused.value) == str(expected.value)
+    with mock.patch.object(loop, f"sock_{name}", return_value="mocked"):
+        answer = loop.run_until_complete(getattr(loop, f"sock_{name}")(1, 2))
+    assert answer == "mocked"

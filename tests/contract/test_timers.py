@@ -9,6 +9,10 @@ import random
 import sys
 import time
 import weakref
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -150,6 +154,32 @@ def test_call_later_and_call_at_refuse_none(loop: asyncio.AbstractEventLoop) -> 
         loop.call_later(None, print)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         loop.call_at(None, print)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("delay", [Decimal("0.01"), timedelta(seconds=1), "1", [1]], ids=type)
+def test_a_delay_must_go_with_the_time(loop: asyncio.AbstractEventLoop, delay: Any) -> None:
+    with pytest.raises(TypeError) as refused:
+        loop.call_later(delay, print)
+    with pytest.raises(TypeError) as expected:
+        loop.time() + delay
+    assert str(refused.value) == str(expected.value)
+
+
+def test_a_delay_may_be_any_number_that_goes_with_the_time(run: Run) -> None:
+    class Seconds(float):
+        pass
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for delay in (Fraction(1, 100), Seconds(0.01), True * 0):
+            future = loop.create_future()
+            begin = loop.time()
+            handle = loop.call_later(delay, future.set_result, None)  # type: ignore[arg-type]
+            assert abs(handle.when() - begin - delay) < 1
+            await future
+            assert loop.time() - begin >= delay - 1e-6
+
+    run(main)
 
 
 def test_integer_times_are_taken(run: Run) -> None:

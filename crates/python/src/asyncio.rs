@@ -1,6 +1,7 @@
 //! What the module needs to know of the interpreter's own asyncio: names,
 //! classes and functions, looked up once at import.
 
+use crate::event_loop::HandleRun;
 use crate::ffi::error::PyResult;
 use crate::ffi::gil::Global;
 use crate::ffi::module::import;
@@ -69,6 +70,8 @@ pub struct Asyncio {
     pub cancelled_error: Obj,
     /// `asyncio.InvalidStateError`.
     pub invalid_state_error: Obj,
+    /// `asyncio.Handle._run`.
+    pub handle_run: HandleRun,
     /// Whether a `StopIteration` set on a future becomes a `RuntimeError`, as from
     /// 3.11.8 and 3.12.2 on, and is not refused.
     pub converts_stop_iteration: bool,
@@ -169,7 +172,9 @@ const FIRST_TO_CONVERT: i64 = if cfg!(Py_3_12) { 0x030c_02f0 } else { 0x030b_08f
 /// Whether a Python function takes `**keywords`.
 fn takes_all_keywords(function: &Obj) -> PyResult<bool> {
     const CO_VARKEYWORDS: i64 = 8;
-    Ok(function.attr(c"__code__")?.attr(c"co_flags")?.to_i64()? & CO_VARKEYWORDS != 0)
+    let code = function.attr_or_none(c"__code__")?;
+    // (Somebody else's may have none.)
+    Ok(!code.is_none() && code.attr(c"co_flags")?.to_i64()? & CO_VARKEYWORDS != 0)
 }
 
 static ASYNCIO: Global<Asyncio> = Global::new();
@@ -202,6 +207,7 @@ impl Asyncio {
             sendfile_try_native: import(c"asyncio.constants")?
                 .attr(c"_SendfileMode")?
                 .attr(c"TRY_NATIVE")?,
+            handle_run: HandleRun::load(import(c"asyncio.events")?.attr(c"Handle")?)?,
             cancelled_error: import(c"asyncio.exceptions")?.attr(c"CancelledError")?,
             invalid_state_error: import(c"asyncio.exceptions")?.attr(c"InvalidStateError")?,
             converts_stop_iteration: version >= FIRST_TO_CONVERT,

@@ -49,6 +49,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     let events = import(c"asyncio.events")?;
     event_loop::NativeLoop::load_clock()?;
     let native_loop = define::<event_loop::NativeLoop>(None)?;
+    sock::load_calls(&native_loop)?;
     connect::load(&native_loop)?;
     executor::load(&native_loop)?;
     resolve::load(&native_loop)?;

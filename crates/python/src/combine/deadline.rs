@@ -107,7 +107,7 @@ impl Deadline {
         }
         self.key.set(None);
         self.event_loop.set(None);
-        match self.task.get().as_ref().and_then(Py::<Task>::from_exact) {
+        match self.task.get().as_ref().and_then(Py::<Task>::from_instance) {
             // As a callback of the task's would: a `cancel()` of the program's may look.
             Some(task) => context::run_in(&context::copy(&task.context())?, || self.expire()),
             None => self.expire(),

@@ -149,6 +149,9 @@ impl NativeTaskGroup {
         let Some((event_loop, tasks)) = Self::accepting(this)? else {
             return args.forward(&stock().group_create_task, this.as_obj());
         };
+        if name.is_some_and(|name| !name.is_none()) && stock().group_names_later {
+            Task::skip_number();
+        }
         let task = Task::make(&event_loop, coro, &TaskArgs { name, context, eager_start: false })?;
         #[cfg(Py_3_14)]
         Asyncio::get().registry.add_awaited_by.call2(task.as_obj(), &this.parent.get_or_none())?;

@@ -71,11 +71,23 @@ pub struct Lookups {
     pub group_exit: Obj,
     /// `asyncio.TaskGroup.create_task`.
     pub group_create_task: Obj,
+    /// Whether that names a task when it has a number already (3.11 and 3.12).
+    pub group_names_later: bool,
     /// `asyncio.TaskGroup._on_task_done`.
     pub group_task_done: Obj,
 }
 
 static LOOKUPS: Global<Lookups> = Global::new();
+
+/// Whether a function calls `_set_task_name()`.
+fn names_later(create_task: &Obj) -> PyResult<bool> {
+    let code = create_task.attr_or_none(c"__code__")?;
+    if code.is_none() {
+        return Ok(false); // Somebody else's.
+    }
+    let (called, own) = (code.attr(c"co_names")?.collect()?, Obj::str("_set_task_name")?);
+    Ok(called.iter().any(|name| name.equals(&own).unwrap_or(false)))
+}
 
 /// Looks everything up.
 pub fn load() -> PyResult<()> {
@@ -123,6 +135,7 @@ pub fn load() -> PyResult<()> {
         group_init: group.attr(c"__init__")?,
         group_enter: group.attr(c"__aenter__")?,
         group_exit: group.attr(c"__aexit__")?,
+        group_names_later: names_later(&group.attr(c"create_task")?)?,
         group_create_task: group.attr(c"create_task")?,
         group_task_done: group.attr(c"_on_task_done")?,
     });

@@ -58,8 +58,7 @@ impl<R: Routine> NativeType for Coroutine<R> {
         Obj::str(&format!("<coroutine object {name} at {address:p}>"))
     });
     const SEND: Option<SendFn<Self>> = Some(Self::send);
-    // Who asks `isinstance(it, Generator)` must hear what coroutines say.
-    const SHOWS_ITER: bool = false;
+    const IS_COROUTINE: bool = true;
     const AWAIT: Option<AwaitFn<Self>> = Some(|this| match this.phase.get() {
         Phase::Waiting => Err(Raised::runtime_error("coroutine is being awaited already")),
         _ => Ok(()),

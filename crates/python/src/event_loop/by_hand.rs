@@ -113,7 +113,7 @@ impl NativeType for Chore {
 }
 
 /// The entry with a handle, made for it if it has none.
-fn with_handle(this: &Py<NativeLoop>, entry: Ready) -> PyResult<Ready> {
+pub(super) fn with_handle(this: &Py<NativeLoop>, entry: Ready) -> PyResult<Ready> {
     let (callback, future, context) = match entry {
         Ready::Step(task, exception) => {
             (NativeStep::make(&task, exception)?, None, Some(task.context()))

@@ -21,6 +21,7 @@ mod fds;
 mod held;
 mod originals;
 mod ready;
+mod replaced;
 mod report;
 mod root;
 mod run;
@@ -58,6 +59,8 @@ use held::Held;
 use originals::Originals;
 pub use originals::Past;
 pub use ready::{Due, Ready};
+pub use replaced::HandleRun;
+use replaced::Replaced;
 use root::Root;
 pub use running::{running_loop, running_loop_or_raise};
 
@@ -119,6 +122,7 @@ pub struct NativeLoop {
     /// current one.
     pub lingering: Slot,
     originals: Originals,
+    replaced: Replaced,
     /// The names that are being looked up.
     pub resolving: Resolving,
     /// Answers of the resolver have arrived.
@@ -164,6 +168,7 @@ impl NativeLoop {
             copies: Copies::default(),
             lingering: Slot::default(),
             originals: Originals::default(),
+            replaced: Replaced::default(),
             resolving: Resolving::default(),
             answered: Cell::new(false),
         };
@@ -226,6 +231,7 @@ impl NativeLoop {
         let owners = self.registry.borrow_mut().take();
         let io = self.io.borrow_mut().take();
         self.current_handle.set(None);
+        self.replaced.clear();
         self.near_address.forget();
         self.held.clear();
         self.resolving.clear();
@@ -292,37 +298,42 @@ impl NativeType for NativeLoop {
         visitor.slot(&self.task_factory);
         visitor.slot(&self.current_handle);
         visitor.slot(&self.lingering);
+        self.replaced.traverse(visitor);
         self.copies.traverse(visitor);
     }
 
     fn clear(&self) {
         self.release();
         self.task_factory.set(None);
+        self.thread_id.set(None);
     }
 
     fn methods() -> Methods<Self> {
         let methods = Methods::new()
             .noargs(
                 c"time",
-                c"Return the loop's time, time.monotonic(), as a float of seconds.",
+                c"time($self)\n--\n\nReturn the loop's time, time.monotonic(), as a float of seconds.",
                 |_: &Py<Self>| clock::time(),
             )
             .noargs(
                 c"is_running",
-                c"Return True if the event loop is running.",
+                c"is_running($self)\n--\n\nReturn True if the event loop is running.",
                 |this: &Py<Self>| Ok(this.thread_id.is_some()),
             )
             .noargs(
                 c"is_closed",
-                c"Return True if the event loop was closed.",
+                c"is_closed($self)\n--\n\nReturn True if the event loop was closed.",
                 |this: &Py<Self>| Ok(this.is_closed()),
             )
-            .noargs(c"get_debug", c"Return True in debug mode.", |this: &Py<Self>| {
-                Ok(this.debug.get())
-            })
+            .noargs(
+                c"get_debug",
+                c"get_debug($self)\n--\n\nReturn True in debug mode.",
+                |this: &Py<Self>| Ok(this.debug.get()),
+            )
             .noargs(
                 c"stop",
-                c"Stop running after the present turn: callbacks already scheduled still run.",
+                c"stop($self)\n--\n\nStop running after the present turn: callbacks already scheduled \
+                  still run.",
                 |this: &Py<Self>| {
                     this.stopping.set(true);
                     Ok(())
@@ -374,7 +385,7 @@ impl NativeType for NativeLoop {
                 },
             )
             .noargs(c"_run_once", c"Run one turn.", Self::run_one_turn);
-        crate::sock::methods(fds::methods(by_hand::methods(schedule::methods(methods))))
+        fds::methods(by_hand::methods(schedule::methods(methods)))
     }
 
     fn properties() -> Properties<Self> {

@@ -76,6 +76,9 @@ impl NativeLoop {
 
     #[cold]
     fn look_for_patches(this: &Py<Self>, past: Past) -> bool {
+        if let Err(raised) = Self::look_at_bases(this) {
+            raised.unraisable(this.as_obj());
+        }
         let native = match past {
             Past::CallSoon => Self::has_own(this, &names().call_soon),
             Past::CreateTask => Self::has_own(this, &names().create_task),

@@ -27,6 +27,7 @@ impl NativeLoop {
     pub(super) fn run_turns(this: &Py<Self>) -> PyResult<()> {
         let _running = Running::begin(this);
         this.budget.borrow_mut().exhaust();
+        this.replaced.forget();
         let turns = loop {
             let turn = this.run_turn();
             if turn.is_err() || this.stopping.get() {
@@ -63,6 +64,7 @@ impl Py<NativeLoop> {
     /// a snapshot of the queue.
     fn run_turn(&self) -> PyResult<()> {
         self.turn.set(self.turn.get().wrapping_add(1));
+        self.look_at_handles()?;
         let mut entries = self.ready.borrow().len();
         if entries == 0 {
             // What dies with the last task may queue something, set a timer or stop the loop:
@@ -106,7 +108,9 @@ impl Py<NativeLoop> {
             }
             let Some(entry) = self.ready.borrow_mut().pop() else { break };
             let entry = Ready::from(entry);
-            if self.debug.get() {
+            if self.replaced.runs_handles() {
+                self.dispatch_by_program(entry)?;
+            } else if self.debug.get() {
                 self.dispatch_watched(entry)?;
             } else {
                 self.dispatch(entry)?;

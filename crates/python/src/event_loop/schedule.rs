@@ -1,6 +1,8 @@
 //! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`, and making
 //! futures and tasks.
 
+use std::ffi::CStr;
+
 use batuta_engine::clock::Instant;
 use batuta_engine::timers::TimerKey;
 
@@ -225,8 +227,13 @@ impl NativeLoop {
         if delay.is_none() {
             return Err(Raised::type_error("delay must not be None"));
         }
+        let now = Instant::now().as_secs_f64();
+        let when = match delay.plain_number() {
+            Some(delay) => now + delay,
+            // What cannot be added to a float is refused, such as a Decimal.
+            None => Obj::float(now)?.plus(delay)?.to_f64()?,
+        };
         this.check_closed()?;
-        let when = Instant::now().as_secs_f64() + delay.to_f64()?;
         Self::timer(this, when, None, "call_later", (callback, rest, context))
     }
 
@@ -273,6 +280,15 @@ impl NativeLoop {
     }
 }
 
+/// With the parameters that asyncio's has.
+const CREATE_TASK: &CStr = if cfg!(Py_3_14) {
+    c"create_task($self, coro, **kwargs)\n--\n\n\
+      Schedule a coroutine and return its task. See loop.create_task() in asyncio."
+} else {
+    c"create_task($self, coro, *, name=None, context=None)\n--\n\n\
+      Schedule a coroutine and return its task. See loop.create_task() in asyncio."
+};
+
 pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
     methods
         .args(
@@ -302,14 +318,10 @@ pub(super) fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
         )
         .noargs(
             c"create_future",
-            c"Return an asyncio.Future attached to this loop.",
+            c"create_future($self)\n--\n\nReturn an asyncio.Future attached to this loop.",
             NativeLoop::create_future,
         )
-        .args(
-            c"create_task",
-            c"Schedule a coroutine and return its task. See loop.create_task() in asyncio.",
-            NativeLoop::create_task,
-        )
+        .args(c"create_task", CREATE_TASK, NativeLoop::create_task)
         .noargs(c"_write_to_self", c"Wake the loop.", |this: &Py<NativeLoop>| {
             this.wake();
             Ok(())

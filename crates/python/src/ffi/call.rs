@@ -73,7 +73,8 @@ impl Obj {
 
     /// `self(*args)` with a tuple.
     pub fn call_tuple(&self, args: &Obj) -> PyResult<Obj> {
-        // SAFETY: both are alive; what is not a tuple raises.
+        debug_assert!(args.is_tuple(), "CPython does not look");
+        // SAFETY: both are alive; the arguments are a tuple, say the callers.
         unsafe {
             Self::from_new(surviving(|| {
                 exit::PyObject_Call(self.as_ptr(), args.as_ptr(), ptr::null_mut())

@@ -4,9 +4,9 @@
 //! finalisation has begun with `pthread_exit`, which unwinds the thread's stack.
 //! Rust frames on it must not be unwound: their landing pads would drop
 //! references without the lock, and the trampolines would abort the process.
-//! Therefore what runs Python code, or waits for the lock, is called through
-//! [`surviving`]: the guard there is the first Rust code that the unwinding
-//! meets, and makes the thread sleep for ever. The process ends around it, as
+//! Therefore what calls Python functions, looks attributes up, gives up the last reference to an
+//! object, or waits for the lock, is done through [`surviving`]: the guard there is the first Rust
+//! code that the unwinding meets, and makes the thread sleep for ever. The process ends around it, as
 //! CPython itself does it from 3.14 on.
 //!
 //! The functions are declared here once more, as `C-unwind`: a foreign function
@@ -38,6 +38,36 @@ pub(super) fn surviving<R>(call: impl FnOnce() -> R) -> R {
     let result = call();
     std::mem::forget(guard);
     result
+}
+
+/// Gives a reference back. The last one takes the object with it, whose finalizers may be Python
+/// code.
+///
+/// # Safety
+/// A reference that the caller owns; the lock is held.
+#[cfg(not(Py_3_14))]
+#[inline]
+pub(super) unsafe fn give_back(object: *mut py::PyObject) {
+    // SAFETY: the caller's reference.
+    unsafe { if py::Py_REFCNT(object) == 1 { let_die(object) } else { py::Py_DECREF(object) } }
+}
+
+#[cfg(not(Py_3_14))]
+#[inline(never)]
+unsafe fn let_die(object: *mut py::PyObject) {
+    // SAFETY: the caller's reference, the last one.
+    surviving(|| unsafe { Py_DecRef(object) });
+}
+
+/// Gives a reference back.
+///
+/// # Safety
+/// A reference that the caller owns; the lock is held.
+#[cfg(Py_3_14)]
+#[inline]
+pub(super) unsafe fn give_back(object: *mut py::PyObject) {
+    // SAFETY: the caller's reference.
+    unsafe { py::Py_DECREF(object) };
 }
 
 unsafe extern "C-unwind" {
@@ -75,6 +105,14 @@ unsafe extern "C-unwind" {
         value: *mut py::PyObject,
         result: *mut *mut py::PyObject,
     ) -> py::PySendResult;
+
+    pub(super) fn PyObject_GetAttr(
+        object: *mut py::PyObject,
+        name: *mut py::PyObject,
+    ) -> *mut py::PyObject;
+
+    #[cfg(not(Py_3_14))]
+    pub(super) fn Py_DecRef(object: *mut py::PyObject);
 
     pub(super) fn PyEval_RestoreThread(state: *mut py::PyThreadState);
 

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use pyo3_ffi as py;
 
 use super::error::{PyResult, Raised};
+use super::exit::{self, give_back, surviving};
 use super::names::Name;
 
 /// A strong reference. Cloning and dropping change the reference count, so both
@@ -28,7 +29,7 @@ impl Drop for Obj {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this reference is ours to give back, and the lock is held.
-        unsafe { py::Py_DECREF(self.as_ptr()) };
+        unsafe { give_back(self.as_ptr()) };
     }
 }
 
@@ -179,7 +180,11 @@ impl Obj {
     #[inline]
     pub fn getattr(&self, name: &Name) -> PyResult<Self> {
         // SAFETY: both are alive; the result is a new reference.
-        unsafe { Self::from_new(py::PyObject_GetAttr(self.as_ptr(), name.as_obj().as_ptr())) }
+        unsafe {
+            Self::from_new(surviving(|| {
+                exit::PyObject_GetAttr(self.as_ptr(), name.as_obj().as_ptr())
+            }))
+        }
     }
 
     /// `self.name`, by a name that is used once or seldom.
@@ -254,12 +259,16 @@ impl Obj {
         .map(|answer| answer == 1)
     }
 
+    /// `repr(self)` as text.
+    pub fn repr_text(&self) -> PyResult<String> {
+        // SAFETY: the object is alive; the result is a new reference.
+        unsafe { Self::from_new(py::PyObject_Repr(self.as_ptr())) }?.to_string_lossy()
+    }
+
     /// `repr(self)` for use in a message; a failing `__repr__` gives the type's
     /// name instead.
     pub fn repr_lossy(&self) -> String {
-        // SAFETY: the object is alive; the result is a new reference.
-        let repr = unsafe { Self::from_new(py::PyObject_Repr(self.as_ptr())) };
-        match repr.and_then(|repr| repr.to_string_lossy()) {
+        match self.repr_text() {
             Ok(text) => text,
             Err(raised) => {
                 raised.clear();

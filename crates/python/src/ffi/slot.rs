@@ -11,6 +11,7 @@ use std::ptr::{self, NonNull};
 
 use pyo3_ffi as py;
 
+use super::exit::give_back;
 use super::native::{NativeType, Py};
 use super::object::Obj;
 use super::prefetch;
@@ -107,8 +108,10 @@ impl Slot {
     pub fn set(&self, value: Option<Obj>) {
         let new = value.map_or(ptr::null_mut(), Obj::into_ptr);
         let old = self.0.replace(new);
-        // SAFETY: the slot owned the old reference.
-        unsafe { py::Py_XDECREF(old) };
+        if !old.is_null() {
+            // SAFETY: the slot owned the old reference.
+            unsafe { give_back(old) };
+        }
     }
 }
 

@@ -115,7 +115,9 @@ impl Core {
         let Some(callback) = self.callback.get() else { return Ok(()) };
         match (self.arity.get(), self.args.get()) {
             (Arity::One, Some(arg)) => callback.call1(&arg),
-            (Arity::Tuple, Some(args)) => callback.call_tuple(&args),
+            (Arity::Tuple, Some(args)) if args.is_tuple() => callback.call_tuple(&args),
+            // What a program has put there in the place of a tuple.
+            (Arity::Tuple, Some(args)) => callback.call_tuple(&Obj::tuple(&args.collect()?)?),
             _ => callback.call0(),
         }
         .map(drop)
@@ -230,8 +232,9 @@ impl Core {
         self.args.set(None);
         self.arity.set(Arity::None);
         self.let_go();
-        self.context.set(None);
-        self.event_loop.set(None);
+        for slot in [&self.context, &self.event_loop, &self.source_traceback, &self.repr] {
+            slot.set(None);
+        }
     }
 }
 

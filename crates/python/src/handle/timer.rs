@@ -108,6 +108,7 @@ impl NativeType for TimerHandle {
 
     fn clear(&self) {
         self.core.clear();
+        self.given_when.set(None);
     }
 
     fn methods() -> Methods<Self> {

@@ -39,7 +39,7 @@ use crate::ffi::{Held, Obj, Py, PyResult, Raised, Slot, Visitor};
 use crate::future::{Future, HasFuture};
 use crate::handle::Handle;
 
-pub use calls::methods;
+pub use calls::load as load_calls;
 pub use lookups::{SocketKind, Sockets};
 use ops::{Attempt, Operation};
 

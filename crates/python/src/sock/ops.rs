@@ -46,16 +46,16 @@ pub enum Method {
 }
 
 impl Method {
-    /// `__qualname__` of the coroutine: that of the loop's method.
+    /// `__qualname__` of the coroutine: that of asyncio's method.
     pub fn qualname(self) -> &'static str {
         match self {
-            Self::Recv => "EventLoop.sock_recv",
-            Self::RecvInto => "EventLoop.sock_recv_into",
-            Self::RecvFrom => "EventLoop.sock_recvfrom",
-            Self::RecvFromInto => "EventLoop.sock_recvfrom_into",
-            Self::SendAll => "EventLoop.sock_sendall",
-            Self::SendTo => "EventLoop.sock_sendto",
-            Self::Accept => "EventLoop.sock_accept",
+            Self::Recv => "BaseSelectorEventLoop.sock_recv",
+            Self::RecvInto => "BaseSelectorEventLoop.sock_recv_into",
+            Self::RecvFrom => "BaseSelectorEventLoop.sock_recvfrom",
+            Self::RecvFromInto => "BaseSelectorEventLoop.sock_recvfrom_into",
+            Self::SendAll => "BaseSelectorEventLoop.sock_sendall",
+            Self::SendTo => "BaseSelectorEventLoop.sock_sendto",
+            Self::Accept => "BaseSelectorEventLoop.sock_accept",
         }
     }
 

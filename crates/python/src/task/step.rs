@@ -136,7 +136,7 @@ impl Task {
     /// The coroutine waits for what it has yielded.
     fn look_at(&self, this: &Py<Self>, yielded: &Obj) -> PyResult<()> {
         if yielded.is(this.as_obj()) {
-            let task = this.as_obj().repr_lossy();
+            let task = this.as_obj().repr_text()?;
             return wrong(this, &format!("Task cannot await on itself: {task}"));
         }
         if let Some(awaited) = Awaited::from_exact(yielded) {
@@ -159,11 +159,11 @@ impl Task {
                 this,
                 &format!(
                     "yield was used instead of yield from for generator in task {} with {}",
-                    this.as_obj().repr_lossy(),
-                    yielded.repr_lossy()
+                    this.as_obj().repr_text()?,
+                    yielded.repr_text()?
                 ),
             ),
-            _ => wrong(this, &format!("Task got bad yield: {}", yielded.repr_lossy())),
+            _ => wrong(this, &format!("Task got bad yield: {}", yielded.repr_text()?)),
         }
     }
 
@@ -223,12 +223,12 @@ fn wrong(this: &Py<Task>, message: &str) -> PyResult<()> {
 
 #[cold]
 fn different_loop(this: &Py<Task>, yielded: &Obj) -> PyResult<()> {
-    let (task, future) = (this.as_obj().repr_lossy(), yielded.repr_lossy());
+    let (task, future) = (this.as_obj().repr_text()?, yielded.repr_text()?);
     wrong(this, &format!("Task {task} got Future {future} attached to a different loop"))
 }
 
 #[cold]
 fn yield_without_from(this: &Py<Task>, yielded: &Obj) -> PyResult<()> {
-    let (task, future) = (this.as_obj().repr_lossy(), yielded.repr_lossy());
+    let (task, future) = (this.as_obj().repr_text()?, yielded.repr_text()?);
     wrong(this, &format!("yield was used instead of yield from in task {task} with {future}"))
 }

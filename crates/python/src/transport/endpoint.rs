@@ -63,6 +63,8 @@ pub struct Endpoint {
     /// The context that the transport was made to run in (Python 3.15); without
     /// one each callback runs in a copy of its scheduler's.
     pub(super) given_context: Slot,
+    /// That of the write that has had to wait first: what comes of it runs there.
+    writer_context: Slot,
     /// The descriptor; its complement, which is negative, once the file is not the transport's
     /// any more.
     pub(super) fd: Cell<RawFd>,
@@ -96,6 +98,7 @@ impl Endpoint {
             extra,
             context: Slot::from(context::copy_current()?),
             given_context: Slot::default(),
+            writer_context: Slot::default(),
             fd: Cell::new(fd),
             token: Cell::new(None),
             room_watched: Cell::new(false),
@@ -210,6 +213,25 @@ impl Endpoint {
         }
     }
 
+    /// The same for what comes of room to write.
+    pub fn in_writers_context<R>(&self, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+        match self.writer_context.get() {
+            Some(context) => context::run_in(&context, body),
+            None => self.in_context(body),
+        }
+    }
+
+    /// Something that was written waits for room, or nothing does any more.
+    #[inline]
+    pub fn writer_waits(&self, waits: bool) -> PyResult<()> {
+        if !waits {
+            self.writer_context.set(None);
+        } else if !self.writer_context.is_some() && !self.given_context.is_some() {
+            self.writer_context.set(Some(context::copy_current()?));
+        }
+        Ok(())
+    }
+
     /// Makes everything run in this context from now on.
     pub fn use_context(&self, given: Option<&Obj>) {
         if let Some(given) = given.and_then(Obj::non_none) {
@@ -292,18 +314,27 @@ impl Endpoint {
         {
             visitor.obj(event_loop.as_obj());
         }
-        for slot in [&self.protocol, &self.server, &self.context, &self.given_context] {
+        let contexts = [&self.context, &self.given_context, &self.writer_context];
+        for slot in [&self.protocol, &self.server].into_iter().chain(contexts) {
             visitor.slot(slot);
         }
         self.file.traverse(visitor);
         self.extra.traverse(visitor);
     }
 
+    /// Lets go of the contexts.
+    pub(super) fn forget_contexts(&self) {
+        for slot in [&self.context, &self.given_context, &self.writer_context] {
+            slot.set(None);
+        }
+    }
+
     /// Breaks cycles.
     pub fn clear(&self) {
         let event_loop = self.event_loop.borrow_mut().take();
         drop(event_loop);
-        for slot in [&self.protocol, &self.server, &self.context, &self.given_context] {
+        self.forget_contexts();
+        for slot in [&self.protocol, &self.server] {
             slot.set(None);
         }
         self.file.clear();

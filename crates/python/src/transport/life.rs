@@ -188,8 +188,7 @@ impl<T: Transport> Py<T> {
         endpoint.phase.set(Phase::Closed);
         let closed = endpoint.file.close().map_err(Raised::take);
         endpoint.protocol.set(None);
-        endpoint.context.set(None);
-        endpoint.given_context.set(None);
+        endpoint.forget_contexts();
         let event_loop = endpoint.event_loop.borrow_mut().take();
         drop(event_loop);
         if let Some(server) = endpoint.server.take() {

@@ -72,18 +72,25 @@ fn address_by_method(sock: &Obj, end: End) -> PyResult<Obj> {
     })
 }
 
-/// What a short read of a stream socket says.
+/// What a short read of the socket of a stream transport says.
 pub fn stream_source(file: &File) -> PyResult<Source> {
-    let (family, protocol) = if let Some(kind) = file.kind()? {
-        (kind.family.into(), kind.protocol.into())
-    } else {
-        let sock = file.socket()?;
-        let [family, protocol] = [sock.attr_or_none(c"family")?, sock.attr_or_none(c"proto")?];
-        if !family.is_int() || !protocol.is_int() {
-            return Ok(Source::Socket);
-        }
-        (family.to_i64()?, protocol.to_i64()?)
-    };
+    let (family, kind, protocol) =
+        if let Some(SocketKind { family, kind, protocol }) = file.kind()? {
+            (family.into(), kind.into(), protocol.into())
+        } else {
+            let sock = file.socket()?;
+            let told = [c"family", c"type", c"proto"].map(|name| sock.attr_or_none(name));
+            let [family, kind, protocol] = told;
+            let (family, kind, protocol) = (family?, kind?, protocol?);
+            if [&family, &kind, &protocol].iter().any(|number| !number.is_int()) {
+                return Ok(Source::Socket);
+            }
+            (family.to_i64()?, kind.to_i64()?, protocol.to_i64()?)
+        };
+    if kind != i64::from(SocketType::STREAM.as_raw()) {
+        // Packets, which who makes transports by asyncio's private methods may have.
+        return Ok(Source::Other);
+    }
     Ok(match family {
         // (Others, such as SCTP, keep the boundaries of messages.)
         _ if is_internet(family) && is_tcp(protocol) => Source::Tcp,

@@ -118,12 +118,14 @@ pub fn methods(methods: Methods<NativeLoop>) -> Methods<NativeLoop> {
     methods
         .args(
             c"add_reader",
-            c"Call callback(*args) whenever the descriptor can be read.",
+            c"add_reader($self, fd, callback, *args)\n--\n\n\
+              Call callback(*args) whenever the descriptor can be read.",
             |this: &Py<NativeLoop>, args: &Args<'_>| this.add(args, Side::Read, "add_reader", true),
         )
         .args(
             c"add_writer",
-            c"Call callback(*args) whenever the descriptor can be written.",
+            c"add_writer($self, fd, callback, *args)\n--\n\n\
+              Call callback(*args) whenever the descriptor can be written.",
             |this: &Py<NativeLoop>, args: &Args<'_>| {
                 this.add(args, Side::Write, "add_writer", true)
             },

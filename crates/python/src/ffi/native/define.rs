@@ -67,7 +67,8 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     }
     if T::SEND.is_some() {
         slots.push(slot(py::Py_am_await, calls::awaited::<T> as *const c_void));
-        slots.push(slot(py::Py_tp_iter, calls::itself as *const c_void));
+        let enter = if T::IS_COROUTINE { calls::delegated_to } else { calls::itself };
+        slots.push(slot(py::Py_tp_iter, enter as *const c_void));
         slots.push(slot(py::Py_tp_iternext, calls::next::<T> as *const c_void));
         slots.push(slot(py::Py_am_send, calls::send::<T> as *const c_void));
     }
@@ -99,8 +100,11 @@ pub fn define<T: NativeType>(base: Option<&Obj>) -> PyResult<Obj> {
     // SAFETY: the spec and its tables are complete; methods, properties and
     // members are leaked, because the type keeps pointers to them.
     let class = unsafe { Obj::from_new(py::PyType_FromSpecWithBases(&raw mut spec, bases)) }?;
-    if !T::SHOWS_ITER {
+    if T::IS_COROUTINE {
         hide(&class, c"__iter__")?;
+        // SAFETY: a class that was just made, by us; the name is there for ever. What goes by the
+        // name of the class itself, `__name__` and `repr()`, has it elsewhere.
+        unsafe { (*class.as_ptr().cast::<py::PyTypeObject>()).tp_name = c"coroutine".as_ptr() };
     }
     cell.class.set(class.clone().into_ptr().cast());
     Ok(class)

@@ -100,8 +100,9 @@ pub trait NativeType: Sized + 'static {
     const CALL: Option<CallFn<Self>> = None;
     /// `send`, for what can be awaited: it is its own `__await__` and iterator.
     const SEND: Option<SendFn<Self>> = None;
-    /// Whether what has [`NativeType::SEND`] is known as an iterator, by the method `__iter__`.
-    const SHOWS_ITER: bool = true;
+    /// Whether what has [`NativeType::SEND`] is a coroutine: it has no method `__iter__`, and only
+    /// `yield from` in a generator-based coroutine may go through it.
+    const IS_COROUTINE: bool = false;
     /// What may forbid to await it.
     const AWAIT: Option<AwaitFn<Self>> = None;
 

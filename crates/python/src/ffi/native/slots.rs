@@ -21,10 +21,28 @@ pub(super) unsafe extern "C" fn construct<T: NativeType>(
 ) -> *mut py::PyObject {
     panic::guard(ptr::null_mut(), || {
         let Some(make) = T::CONSTRUCT else { return ptr::null_mut() };
+        // SAFETY: a live class.
+        if unsafe { (*class).tp_flags } & py::Py_TPFLAGS_IS_ABSTRACT != 0 {
+            return method::to_ptr(refuse_abstract(class));
+        }
         // SAFETY: CPython calls `tp_new` with the type or a subclass.
         let made = make().and_then(|value| unsafe { life::allocate::<T>(class, value) });
         method::to_ptr(made.map(Py::into_obj))
     })
+}
+
+/// What `object.__new__()` says of a class with abstract methods.
+#[cold]
+fn refuse_abstract(class: *mut py::PyTypeObject) -> PyResult<Obj> {
+    let nothing = Obj::tuple(&[])?;
+    // SAFETY: a live class and an empty tuple; the address of a static. No object comes of it:
+    // the class is an abstract one.
+    unsafe {
+        match py::PyBaseObject_Type.tp_new {
+            Some(new) => Obj::from_new(new(class, nothing.as_ptr(), ptr::null_mut())),
+            None => Err(Raised::type_error("cannot instantiate an abstract class")),
+        }
+    }
 }
 
 pub(super) unsafe extern "C" fn init<T: NativeType>(
@@ -104,6 +122,32 @@ pub(super) unsafe extern "C" fn itself(object: *mut py::PyObject) -> *mut py::Py
         py::Py_INCREF(object);
         object
     }
+}
+
+/// `CO_ITERABLE_COROUTINE`: the code of a generator that `types.coroutine` has made a coroutine.
+const ITERABLE_COROUTINE: i64 = 0x100;
+
+/// `iter()` of a coroutine: what `yield from` asks for in a generator-based coroutine, and in all
+/// other places a forgotten `await`.
+pub(super) unsafe extern "C" fn delegated_to(object: *mut py::PyObject) -> *mut py::PyObject {
+    panic::guard(ptr::null_mut(), || {
+        // SAFETY: called with a live instance; the frame is borrowed, or null.
+        let (this, frame) = unsafe { (Obj::view(&object), py::PyEval_GetFrame()) };
+        let delegates = || {
+            if frame.is_null() {
+                return Ok(false);
+            }
+            // SAFETY: the frame is that of the caller, which is running.
+            let frame = unsafe { Obj::from_borrowed(frame.cast()) };
+            let flags = frame.attr(c"f_code")?.attr(c"co_flags")?.to_i64()?;
+            Ok(flags & ITERABLE_COROUTINE != 0)
+        };
+        method::to_ptr(match delegates() {
+            Ok(true) => Ok(this.clone()),
+            Ok(false) => Err(Raised::type_error("'coroutine' object is not iterable")),
+            Err(raised) => Err(raised),
+        })
+    })
 }
 
 pub(super) unsafe extern "C" fn send<T: NativeType>(

@@ -2,11 +2,14 @@
 //!
 //! asyncio hands over one datagram a turn, so that whatever the protocol schedules, such as a task
 //! that waits for it, runs before the next one. One look at the socket receives several only while
-//! that makes no difference: as long as nothing else is queued, and not without end. What is left
-//! waits for the next turn behind the other entries of the queue. A datagram goes through the loop's
+//! that makes no difference: as long as nothing else is queued, and no longer than timers and other
+//! files may wait for a poll. What is left waits for the next turn behind the other entries of the
+//! queue. A datagram goes through the loop's
 //! one hot buffer and becomes a `bytes` of its exact size. The socket is empty when it says so, not
 //! before.
 
+use batuta_engine::clock::Instant;
+use batuta_engine::turn::MAX_NANOS;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, recvfrom};
 
@@ -90,8 +93,9 @@ impl Py<DatagramTransport> {
     fn read_batch(&self) -> PyResult<()> {
         // In debug mode each call of the protocol is timed on its own.
         let most = if self.endpoint.debug() { 1 } else { BATCH };
+        let begin = Instant::now();
         for number in 0..most {
-            if !self.may_read() || (number > 0 && !self.alone()) {
+            if !self.may_read() || (number > 0 && !self.alone(begin)) {
                 break;
             }
             let received = match self.receive() {
@@ -107,10 +111,12 @@ impl Py<DatagramTransport> {
         Ok(())
     }
 
-    /// Whether the loop has nothing to run before the next datagram.
+    /// Whether the loop has nothing to run before the next datagram, in a batch that was begun at
+    /// that time.
     #[inline]
-    fn alone(&self) -> bool {
+    fn alone(&self, begin: Instant) -> bool {
         self.endpoint.event_loop().is_some_and(|event_loop| event_loop.has_nothing_else_to_do())
+            && Instant::now().nanos_since(begin) < MAX_NANOS
     }
 
     #[inline]
@@ -122,12 +128,12 @@ impl Py<DatagramTransport> {
         }
     }
 
-    /// Tells the protocol of an error; what it raises itself is its caller's.
+    /// Tells the protocol of an error; what it raises itself is its caller's. asyncio does so where
+    /// it handles the error.
     pub(super) fn error_received(&self, exception: &Obj) -> PyResult<()> {
-        match self.endpoint.protocol() {
-            Some(protocol) => protocol.call_method1(&names().error_received, exception).map(drop),
-            None => Ok(()),
-        }
+        let Some(protocol) = self.endpoint.protocol() else { return Ok(()) };
+        let tell = || protocol.call_method1(&names().error_received, exception);
+        exception.while_handled(tell).map(drop)
     }
 
     /// Tells the protocol of an error; what it raises itself is reported, as from `method`.

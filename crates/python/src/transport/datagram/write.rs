@@ -167,6 +167,7 @@ impl Py<DatagramTransport> {
     /// all the time. There a timer tries again, and edges mean nothing.
     fn wait_for_room(&self, to: &Destination) -> PyResult<()> {
         self.blocked.set(true);
+        self.endpoint.writer_waits(true)?;
         self.watch_room()?;
         let has_edges =
             matches!(self.family, Family::Inet | Family::Inet6) || matches!(to, Destination::Peer);
@@ -196,7 +197,7 @@ impl Py<DatagramTransport> {
         {
             return Ok(());
         }
-        self.endpoint.in_context(|| {
+        self.endpoint.in_writers_context(|| {
             self.send_batch()?;
             self.flushed()
         })
@@ -232,6 +233,7 @@ impl Py<DatagramTransport> {
         let event_loop = self.endpoint.event_loop();
         self.endpoint.flow.shrunk(self.buffered(), &self.whose(event_loop.as_ref()))?;
         let empty = self.queue.borrow().is_empty();
+        self.endpoint.writer_waits(!empty)?;
         match self.endpoint.phase() {
             Phase::Closing if empty => self.lose(&Obj::none()),
             _ => {

@@ -102,19 +102,19 @@ impl Py<WritePipeTransport> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
-        self.endpoint.in_context(|| {
-            if readiness.read && self.kind != Kind::Device {
-                return self.reader_gone();
-            }
-            if readiness.write && self.blocked.get() {
+        if readiness.read && self.kind != Kind::Device {
+            return self.endpoint.in_context(|| self.reader_gone());
+        }
+        if readiness.write && self.blocked.get() {
+            return self.endpoint.in_writers_context(|| {
                 self.flush_or_wait()?;
-                return self.flushed();
-            }
-            if readiness == ROOM && self.kind != Kind::Device {
-                self.leave_room();
-            }
-            Ok(())
-        })
+                self.flushed()
+            });
+        }
+        if readiness == ROOM && self.kind != Kind::Device {
+            self.leave_room();
+        }
+        Ok(())
     }
 
     fn reader_gone(&self) -> PyResult<()> {
@@ -192,6 +192,7 @@ impl Py<WritePipeTransport> {
             Ok(Drained::Enough) if self.kind == Kind::Device => self.flush_or_wait(),
             Ok(drained) => {
                 self.blocked.set(drained != Drained::Empty);
+                self.endpoint.writer_waits(drained != Drained::Empty)?;
                 self.await_room(drained)
             }
             Err(errno) => {

@@ -143,12 +143,13 @@ impl Listener<'_> {
             log.call_with(&[&text, self.server, far, &conn.socket()?])?;
         }
         let sock = accepted.conn.made();
+        // asyncio makes a task for each connection, which has a context of its own.
         let served = match self.context.non_none() {
             Some(given) => {
                 let own = given.attr(c"copy")?.call0()?;
                 context::run_in(&own, || self.connect(accepted, Some(&own)))
             }
-            None => self.connect(accepted, None),
+            None => context::run_in(&context::copy_current()?, || self.connect(accepted, None)),
         };
         served.or_else(|raised| self.failed(raised, sock.as_ref()))
     }

@@ -216,6 +216,7 @@ impl Py<StreamTransport> {
         self.endpoint.lent.set(false);
         if self.endpoint.phase() < Phase::Closed {
             self.register()?;
+            self.rest();
         }
         Ok(())
     }

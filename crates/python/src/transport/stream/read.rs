@@ -11,6 +11,9 @@ use super::super::intake::NoData;
 use super::super::tls::NativeSSLProtocol;
 use super::StreamTransport;
 
+const GET_BUFFER_FAILED: &str = "Fatal error: protocol.get_buffer() call failed.";
+const READ_FAILED: &str = "Fatal read error on socket transport";
+
 /// Data that a read has brought.
 enum Input {
     /// A `bytes` object.
@@ -44,20 +47,16 @@ impl Py<StreamTransport> {
             return self.feed_tls(tls);
         }
         let received = if self.buffered_protocol.get() {
-            match self.receive_into(&protocol) {
-                Ok(received) => received,
-                Err(raised) => {
-                    let message = "Fatal error: protocol.get_buffer() call failed.";
-                    return self.fatal_error(raised, message);
-                }
+            match get_buffer(&protocol) {
+                Ok(buffer) => self.receive_into(&buffer),
+                Err(raised) => return self.fatal_error(raised, GET_BUFFER_FAILED),
             }
         } else {
-            match self.receive() {
-                Ok(received) => received,
-                Err(raised) => {
-                    return self.fatal_error(raised, "Fatal read error on socket transport");
-                }
-            }
+            self.receive()
+        };
+        let received = match received {
+            Ok(received) => received,
+            Err(raised) => return self.fatal_error(raised, READ_FAILED),
         };
         match received {
             Ok(Input::Bytes(data)) => {
@@ -105,7 +104,7 @@ impl Py<StreamTransport> {
             NoData::NotNow => Ok(()),
             NoData::Failed(errno) => {
                 let raised = Raised::os_error(errno);
-                self.fatal_error(raised, "Fatal read error on socket transport")
+                self.fatal_error(raised, READ_FAILED)
             }
         }
     }
@@ -119,18 +118,28 @@ impl Py<StreamTransport> {
         Ok(self.intake.receive(&event_loop, fd)?.map(Input::Bytes))
     }
 
-    /// Receives into the buffer that a `BufferedProtocol` supplies.
-    fn receive_into(&self, protocol: &Obj) -> PyResult<Result<Input, NoData>> {
-        let buffer = protocol.call_method1(&names().get_buffer, &Obj::int(-1)?)?;
-        if buffer.len()? == 0 {
-            return Err(Raised::runtime_error("get_buffer() returned an empty buffer"));
-        }
-        let mut view = Buffer::writable(&buffer)?;
+    /// Receives into the buffer that a `BufferedProtocol` has supplied.
+    fn receive_into(&self, buffer: &Obj) -> PyResult<Result<Input, NoData>> {
+        let mut view = Buffer::writable(buffer).map_err(|raised| {
+            raised.clear();
+            Raised::type_error(&format!(
+                "recv_into() argument 1 must be read-write bytes-like object, not {}",
+                buffer.type_name()
+            ))
+        })?;
         let fd = match self.endpoint.fd() {
             Ok(fd) => fd,
             Err(errno) => return Ok(Err(NoData::Failed(errno))),
         };
         Ok(self.intake.receive_lent(fd, view.as_mut_slice()).map(Input::Filled))
+    }
+
+    /// The loop lets go of a connection that has nothing to read any more while nothing waits to be
+    /// written: where the program has forgotten it, the collector closes it.
+    pub(super) fn rest(&self) {
+        if self.eof_received.get() && !self.blocked.get() {
+            self.unregister();
+        }
     }
 
     fn on_eof(&self, protocol: &Obj) -> PyResult<()> {
@@ -140,6 +149,7 @@ impl Py<StreamTransport> {
         match keep_open {
             Ok(true) => {
                 self.eof_received.set(true);
+                self.rest();
                 Ok(())
             }
             Ok(false) => self.as_obj().call_method0(&names().close).map(drop),
@@ -154,4 +164,13 @@ impl Py<StreamTransport> {
             }
         }
     }
+}
+
+/// Asks a `BufferedProtocol` for its buffer.
+fn get_buffer(protocol: &Obj) -> PyResult<Obj> {
+    let buffer = protocol.call_method1(&names().get_buffer, &Obj::int(-1)?)?;
+    if buffer.len()? == 0 {
+        return Err(Raised::runtime_error("get_buffer() returned an empty buffer"));
+    }
+    Ok(buffer)
 }

@@ -128,6 +128,7 @@ impl Py<StreamTransport> {
         match drained {
             Ok(drained) => {
                 self.blocked.set(drained != Drained::Empty);
+                self.endpoint.writer_waits(drained != Drained::Empty)?;
                 self.await_room(drained)
             }
             Err(errno) => {
@@ -145,7 +146,7 @@ impl Py<StreamTransport> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
-        self.endpoint.in_context(|| {
+        self.endpoint.in_writers_context(|| {
             self.flush_or_wait()?;
             self.flushed()
         })
@@ -157,6 +158,7 @@ impl Py<StreamTransport> {
         if self.endpoint.phase() >= Phase::Lost {
             return Ok(());
         }
+        self.rest();
         self.buffer_shrank()?;
         if self.buffered() > 0 {
             return Ok(());

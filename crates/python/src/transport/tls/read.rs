@@ -137,12 +137,19 @@ impl Py<NativeSSLProtocol> {
         Ok(self.has_drained(self.read_buffer_size()?))
     }
 
-    /// One record at most, into `place`, which has `room`: not more, or as much as `most` says.
+    /// One record at most, by `socket` or what stands in its place, into `place`, which has
+    /// `room`: not more, or as much as `most` says.
     #[inline]
-    fn decrypt(&self, place: &Obj, room: usize, most: &Obj) -> PyResult<Read> {
+    fn decrypt(
+        &self,
+        socket: Option<&Obj>,
+        place: &Obj,
+        room: usize,
+        most: &Obj,
+    ) -> PyResult<Read> {
         let lookups = Lookups::get();
-        let result = if let Some(socket) = self.ssl_socket.get() {
-            lookups.decrypt.call3(&socket, most, place)
+        let result = if let Some(socket) = socket {
+            lookups.decrypt.call3(socket, most, place)
         } else {
             let object = self.as_obj().getattr(&own_names()._sslobj)?;
             object.call_method2(&own_names().read, &Obj::size(room)?, place)
@@ -165,14 +172,17 @@ impl Py<NativeSSLProtocol> {
     }
 
     /// Fills a window of `size` bytes from `waiting` received ones; says with how much, and why
-    /// no more.
+    /// no more. It is one `_ssl` object that does so, even if the program replaces it meanwhile:
+    /// another might keep what it was shown.
     fn fill(&self, window: &Window, size: usize, waiting: usize) -> PyResult<(usize, End)> {
+        let socket = self.ssl_socket.get();
         let (mut filled, mut likely_taken) = (0, 0);
         self.broken_off.set(false);
         loop {
             let room = size - filled;
             let whole = &Lookups::get().whole;
-            match self.decrypt(window.showing(filled, size), room, whole)? {
+            let place = window.showing(filled, size);
+            match self.decrypt(socket.as_ref(), place, room, whole)? {
                 Read::Data(count) => {
                     filled += count.min(room);
                     likely_taken += count + OVERHEAD;
@@ -300,7 +310,9 @@ impl Py<NativeSSLProtocol> {
         let mut rest = buffer;
         loop {
             // (Its items may be larger than a byte.)
-            match self.decrypt(&rest, room - filled, &Obj::size(room - filled)?)? {
+            let socket = self.ssl_socket.get();
+            let most = Obj::size(room - filled)?;
+            match self.decrypt(socket.as_ref(), &rest, room - filled, &most)? {
                 Read::Data(count) => filled += count.min(room - filled),
                 Read::Again => break,
                 Read::Farewell => {
