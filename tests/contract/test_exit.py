@@ -203,13 +203,14 @@ print("ok")
 
 
 BLOCKING_AT_EXIT = """
-import time
+import types
 started = threading.Event()
 class Slow:  # Finalisation takes longer than the thread sleeps.
-    def __del__(self, sleep=time.sleep, print=print):
+    def __del__(self, sleep=time.sleep, write=os.write):
         sleep(0.5)
-        print("end", flush=True)
-slow = Slow()
+        write(1, b"end\\n")
+sys.modules["slow"] = types.ModuleType("slow")
+sys.modules["slow"].slow = Slow()
 """
 
 

@@ -206,16 +206,14 @@ def test_arguments_that_a_program_has_put_there(loop: asyncio.AbstractEventLoop,
 
 
 def test_arguments_that_are_none_at_all(loop: asyncio.AbstractEventLoop) -> None:
-    reports: list[Any] = []
-    loop.set_exception_handler(lambda _, context: reports.append(context["exception"]))
+    """An error, of which no report can be made: that needs the arguments."""
     handle: Any = loop.call_soon(callback, 1)
     handle._args = 5
-    loop.call_soon(loop.stop)
-    loop.run_forever()
-    assert [type(exception) for exception in reports] == [TypeError]
+    with pytest.raises(TypeError, match="'int' object is not iterable"):
+        loop.run_forever()
 
 
-@pytest.mark.parametrize("name", ["_repr", "_source_traceback", "_args", "_callback"])
+@pytest.mark.parametrize("name", ["_repr", "_source_traceback", "_args"])
 def test_a_cycle_through_an_attribute_is_collected(
     loop: asyncio.AbstractEventLoop, name: str
 ) -> None:

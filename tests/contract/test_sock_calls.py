@@ -312,10 +312,10 @@ def test_coroutines_of_the_loop_are_coroutines_and_nothing_else(run: Run) -> Non
     run(main)
 
 
-CALLS = ["recv", "recv_into", "recvfrom", "recvfrom_into", "sendall", "sendto", "accept", "connect"]
+NAMES = ["recv", "recv_into", "recvfrom", "recvfrom_into", "sendall", "sendto", "accept", "connect"]
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_they_are_coroutine_functions(loop: asyncio.AbstractEventLoop, name: str) -> None:
     method = getattr(loop, f"sock_{name}")
     stock = getattr(BaseSelectorEventLoop, f"sock_{name}")

@@ -45,6 +45,8 @@ pub enum State {
 pub struct Deadline {
     pub state: Cell<State>,
     pub task: Slot,
+    /// That in which the alarm was set, where the task is not native.
+    context: Slot,
     /// How many requests to cancel the task had when it entered.
     pub cancelling: Cell<i64>,
     /// The timer on any other loop, or in debug mode.
@@ -72,12 +74,21 @@ impl Deadline {
         let number = self.number.get().wrapping_add(1);
         self.number.set(number);
         let alarm = make(number);
+        if !self.has_native_task()
+            && let Ok(context) = context::copy_current().map_err(Raised::clear)
+        {
+            self.context.set(Some(context));
+        }
         if when <= Instant::now().as_secs_f64() {
             event_loop.push(Ready::Alarm(alarm));
             return;
         }
         self.key.set(Some(event_loop.set_alarm(when, alarm)));
         self.event_loop.set(Some(event_loop.as_obj().clone()));
+    }
+
+    fn has_native_task(&self) -> bool {
+        self.task.get().is_some_and(|task| Py::<Task>::from_instance(&task).is_some())
     }
 
     /// Whether an alarm of a native loop is set.
@@ -107,9 +118,13 @@ impl Deadline {
         }
         self.key.set(None);
         self.event_loop.set(None);
-        match self.task.get().as_ref().and_then(Py::<Task>::from_instance) {
-            // As a callback of the task's would: a `cancel()` of the program's may look.
-            Some(task) => context::run_in(&context::copy(&task.context())?, || self.expire()),
+        // As a callback of the task's would: a `cancel()` of the program's may look.
+        let context = match self.task.get().as_ref().and_then(Py::<Task>::from_instance) {
+            Some(task) => Some(context::copy(&task.context())?),
+            None => self.context.take(),
+        };
+        match context {
+            Some(context) => context::run_in(&context, || self.expire()),
             None => self.expire(),
         }
     }
@@ -126,14 +141,14 @@ impl Deadline {
 
     /// Shows the objects to the collector.
     pub fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.task, &self.handle, &self.event_loop] {
+        for slot in [&self.task, &self.context, &self.handle, &self.event_loop] {
             visitor.slot(slot);
         }
     }
 
     /// Lets go of the objects.
     pub fn clear(&self) {
-        for slot in [&self.task, &self.handle, &self.event_loop] {
+        for slot in [&self.task, &self.context, &self.handle, &self.event_loop] {
             slot.set(None);
         }
     }

@@ -12,7 +12,7 @@
 //! The functions are declared here once more, as `C-unwind`: a foreign function
 //! declared as `C` has no landing pads around it.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 
 use pyo3_ffi as py;
 
@@ -110,6 +110,18 @@ unsafe extern "C-unwind" {
         object: *mut py::PyObject,
         name: *mut py::PyObject,
     ) -> *mut py::PyObject;
+
+    pub(super) fn PyObject_GetAttrString(
+        object: *mut py::PyObject,
+        name: *const c_char,
+    ) -> *mut py::PyObject;
+
+    #[cfg(Py_3_13)]
+    pub(super) fn PyObject_GetOptionalAttr(
+        object: *mut py::PyObject,
+        name: *mut py::PyObject,
+        found: *mut *mut py::PyObject,
+    ) -> c_int;
 
     #[cfg(not(Py_3_14))]
     pub(super) fn Py_DecRef(object: *mut py::PyObject);

@@ -190,7 +190,9 @@ impl Obj {
     /// `self.name`, by a name that is used once or seldom.
     pub fn attr(&self, name: &CStr) -> PyResult<Self> {
         // SAFETY: the object is alive; the result is a new reference.
-        unsafe { Self::from_new(py::PyObject_GetAttrString(self.as_ptr(), name.as_ptr())) }
+        unsafe {
+            Self::from_new(surviving(|| exit::PyObject_GetAttrString(self.as_ptr(), name.as_ptr())))
+        }
     }
 
     /// `self.name = value`, by a name that is used once or seldom.
@@ -211,15 +213,27 @@ impl Obj {
     }
 
     /// `getattr(self, name, None)`, as above, by a name that is used often.
+    #[cfg(not(Py_3_13))]
+    pub fn getattr_or_none(&self, name: &Name) -> PyResult<Self> {
+        self.getattr(name).or_else(|raised| {
+            raised.catch(attribute_error())?;
+            Ok(Self::none())
+        })
+    }
+
+    /// `getattr(self, name, None)`, as above, by a name that is used often.
+    #[cfg(Py_3_13)]
     pub fn getattr_or_none(&self, name: &Name) -> PyResult<Self> {
         let mut found = std::ptr::null_mut();
         // SAFETY: both are alive; `found` takes a new reference or null.
         let status = unsafe {
-            py::compat::PyObject_GetOptionalAttr(
-                self.as_ptr(),
-                name.as_obj().as_ptr(),
-                &raw mut found,
-            )
+            surviving(|| {
+                exit::PyObject_GetOptionalAttr(
+                    self.as_ptr(),
+                    name.as_obj().as_ptr(),
+                    &raw mut found,
+                )
+            })
         };
         Raised::check(status)?;
         if found.is_null() {
