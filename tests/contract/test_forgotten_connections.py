@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from contract.kits import Kit, both_kits
 from contract.support import Recorder, both_kinds, connected, raw_pair, receive, until
 from loops import Run
@@ -39,6 +41,7 @@ async def collected(condition: Callable[[], object]) -> None:
     await until(holds)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")
 @both_kits
 def test_the_peer_of_a_handler_that_forgets_its_writer_sees_the_end(run: Run, kit: Kit) -> None:
     handled: list[bytes] = []

@@ -206,11 +206,17 @@ def test_arguments_that_a_program_has_put_there(loop: asyncio.AbstractEventLoop,
 
 
 def test_arguments_that_are_none_at_all(loop: asyncio.AbstractEventLoop) -> None:
-    """An error, of which no report can be made: that needs the arguments."""
+    """An error. Up to 3.13 no report can be made of it, which needs the arguments as well."""
+    errors: list[Exception] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
     handle: Any = loop.call_soon(callback, 1)
     handle._args = 5
-    with pytest.raises(TypeError, match="'int' object is not iterable"):
+    loop.call_soon(loop.stop)
+    try:
         loop.run_forever()
+    except TypeError as error:
+        errors.append(error)
+    assert [type(error) for error in errors] == [TypeError]
 
 
 @pytest.mark.parametrize("name", ["_repr", "_source_traceback", "_args"])
