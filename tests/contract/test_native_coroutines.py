@@ -436,3 +436,51 @@ def test_a_generator_based_coroutine_delegates_to_one(run: Run, kit: Kit) -> Non
                 next(plain(queue))
 
     run(main)
+
+
+def test_who_writes_an_await_of_his_own_delegates_to_one(run: Run, kit: Kit) -> None:
+    class Returning:
+        def __await__(self) -> Any:
+            return kit.Queue().put("returned").__await__()
+
+    class Delegating:
+        def __init__(self, queue: Any) -> None:
+            self.queue = queue
+
+        def __await__(self) -> Any:
+            yield from self.queue.put("delegated").__await__()
+            return (yield from self.queue.get().__await__())
+
+    async def main() -> None:
+        assert await Returning() is None
+        queue = kit.Queue(1)
+        assert await Delegating(queue) == "delegated"
+        iterator = queue.get().__await__()
+        assert iter(iterator) is iterator
+        assert asyncio.isfuture(next(iterator))
+        with pytest.raises(LookupError):
+            iterator.throw(LookupError("thrown"))
+        closed = queue.get().__await__()
+        closed.close()
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            closed.send(None)
+
+    run(main)
+
+
+def test_a_task_that_waits_through_an_await_of_its_own_is_cancelled(run: Run, kit: Kit) -> None:
+    class Delegating:
+        def __await__(self) -> Any:
+            return (yield from kit.Queue().get().__await__())
+
+    async def delegating() -> None:
+        await Delegating()
+
+    async def main() -> None:
+        task = asyncio.create_task(delegating())
+        await asyncio.sleep(0)
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+
+    run(main)

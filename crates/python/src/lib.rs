@@ -73,6 +73,7 @@ fn fill(module: &Obj) -> PyResult<()> {
     define::<future::FutureIter>(None)?;
     define::<task::TaskStep>(None)?;
     define::<coroutine::WhenReady>(None)?;
+    define::<coroutine::Wrapper>(None)?;
     define::<event_loop::Chore>(None)?;
     task::Task::prepare();
     combine::fill(module, &native)?;

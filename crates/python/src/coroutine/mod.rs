@@ -36,6 +36,7 @@ mod base;
 mod object;
 mod origin;
 mod ready;
+mod wrapper;
 
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -52,6 +53,7 @@ use crate::future::Awaited;
 pub use base::{define, is_coroutine, is_coroutine_by_type};
 pub use origin::{load, track};
 pub use ready::WhenReady;
+pub use wrapper::Wrapper;
 
 /// What a routine does next.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::ffi::module::{import, is_finalizing};
 use crate::ffi::native::{AwaitFn, ReprFn, SendFn, TypeCell, sent_or_stop};
 use crate::ffi::{Args, NativeType, Obj, Py, PyResult, Raised, Visitor};
 
-use super::{Coroutine, Phase, Routine, origin};
+use super::{Coroutine, Phase, Routine, Wrapper, origin};
 
 impl<R: Routine> Coroutine<R> {
     fn throw_method(this: &Py<Self>, args: &Args<'_>) -> PyResult<Obj> {
@@ -90,6 +90,11 @@ impl<R: Routine> NativeType for Coroutine<R> {
             })
             .args(c"throw", c"Raise an exception where the coroutine waits.", Self::throw_method)
             .noargs(c"close", c"End the coroutine where it waits.", Self::close)
+            .in_the_place_of_a_slot(
+                c"__await__",
+                c"Return an iterator over the coroutine.",
+                |this: &Py<Self>| Wrapper::of(this.as_obj()),
+            )
     }
 
     fn properties() -> Properties<Self> {

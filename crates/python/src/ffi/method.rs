@@ -125,6 +125,22 @@ impl<T: NativeType> Methods<T> {
         self.add(name, function, py::METH_NOARGS, doc)
     }
 
+    /// A method without arguments that is called by its name only: the interpreter goes by the
+    /// slot that has the name otherwise.
+    pub fn in_the_place_of_a_slot<F, R>(
+        self,
+        name: &'static CStr,
+        doc: &'static CStr,
+        _function: F,
+    ) -> Self
+    where
+        F: Fn(&Py<T>) -> PyResult<R> + Copy,
+        R: IntoObj,
+    {
+        let function = py::PyMethodDefPointer { PyCFunction: without_args::<T, F, R> };
+        self.add(name, function, py::METH_NOARGS | py::METH_COEXIST, doc)
+    }
+
     /// A method with one positional argument.
     pub fn one<F, R>(self, name: &'static CStr, doc: &'static CStr, _function: F) -> Self
     where
