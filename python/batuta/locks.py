@@ -25,10 +25,21 @@ class _Shown:
     __slots__ = ()
 
     def __repr__(self) -> str:
+        if not isinstance(self, _Shown):
+            return _stock_repr(self)
         text = super().__repr__()
         if type(self).__module__ == __name__:
             return text.replace(f"<{__name__}.", "<asyncio.locks.", 1)
         return text
+
+
+def _stock_repr(early: Any) -> str:
+    """Of an object of asyncio's own classes, by a subclass that was made before ours took over."""
+    for stock in type(early).__mro__:
+        if stock.__module__ == "asyncio.locks" and "__repr__" in vars(stock):
+            text: str = vars(stock)["__repr__"](early)
+            return text
+    raise TypeError(f"not an object of asyncio.locks: {type(early).__name__}")
 
 
 class Event(_batuta.NativeEvent, Copied, _Shown, asyncio.Event):
